@@ -13,6 +13,7 @@ from typing import Any
 from cogapp import Cog
 
 from attnviz.analysis.corpus.roles import ROLES
+from attnviz.checkpoint.gguf.architectures import ARCHITECTURES
 from attnviz.cli.app import app
 from attnviz.manual import CHAPTERS, FOLDER, chapter
 from attnviz.model.overview import list_families
@@ -87,6 +88,11 @@ def toured() -> str:
     """Of how many types and of which transformers the tour was."""
     tour = read_tour()
     return f"{tour.count} types of text models of transformers {tour.transformers}"
+
+
+def gguf_architectures() -> str:
+    """The architectures of GGUF files that run native, under GGUF's names."""
+    return ", ".join(f"`{name}`" for name in ARCHITECTURES) + "."
 
 
 def roles() -> str:

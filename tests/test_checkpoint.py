@@ -94,7 +94,7 @@ def test_a_path_that_does_not_exist_is_no_hub_id(name: str, tmp_path: Path, monk
 
 
 def test_a_file_is_no_model(folder: Path) -> None:
-    assert "is a file, expected a folder" in failure(folder / "model.safetensors").message
+    assert "is a file, expected a GGUF file, or a folder" in failure(folder / "model.safetensors").message
 
 
 def test_a_folder_has_no_revisions(folder: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from attnviz.checkpoint import open_checkpoint, open_gguf
 from attnviz.checkpoint.config_limits import require_sizes
-from attnviz.checkpoint.gguf_header import require_header
+from attnviz.checkpoint.gguf.header import read_header
 from attnviz.errors import ExitCode, ModelError
 from attnviz.interface import load
 from tests import tiny
@@ -132,7 +132,9 @@ def gguf(path: Path, *, tensors: int = 1, settings: int = 1, blocks: int = 1, va
 
 
 def test_a_gguf_header_that_fits_its_file_is_read(tmp_path: Path) -> None:
-    require_header(gguf(tmp_path / "a.gguf"))
+    header = read_header(gguf(tmp_path / "a.gguf"))
+    assert header.settings == {"llama.block_count": 1}
+    assert {name: tensor.shape for name, tensor in header.tensors.items()} == {"a": (8,)}
 
 
 @pytest.mark.parametrize(
@@ -144,6 +146,7 @@ def test_a_gguf_header_that_fits_its_file_is_read(tmp_path: Path) -> None:
         ({"value": struct.pack("<IQ", 8, 1 << 60)}, "claims 1,152,921,504,606,846,976 bytes of a string"),
         ({"value": struct.pack("<IIQ", 9, 4, 1 << 60)}, "claims 1,152,921,504,606,846,976 items of a list"),
         ({"value": struct.pack("<I", 77)}, "a value of the unknown type 77"),
+        ({"tensors": 2}, "truncated or corrupt"),
     ],
 )
 def test_a_gguf_header_that_claims_more_than_the_file_holds_is_refused(
@@ -157,6 +160,11 @@ def test_a_truncated_gguf_file_is_refused(keep: int, tmp_path: Path) -> None:
     path = gguf(tmp_path / "a.gguf")
     path.write_bytes(path.read_bytes()[:keep])
     assert "truncated or corrupt" in failure(open_gguf, path)
+
+
+def test_a_gguf_header_that_is_larger_than_any_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attnviz.checkpoint.gguf.header._MOST_BYTES", 60)
+    assert "no model's has" in failure(open_gguf, gguf(tmp_path / "a.gguf"))
 
 
 # Tokenizers

@@ -4,7 +4,7 @@ from attnviz.checkpoint.chat import chat_text
 from attnviz.checkpoint.digest import digest, raw_bytes, revision
 from attnviz.checkpoint.files import quiet_transformers
 from attnviz.checkpoint.folder import DEFAULT, Checkpoint, open_checkpoint
-from attnviz.checkpoint.gguf import open_gguf
+from attnviz.checkpoint.gguf.opening import open_gguf
 from attnviz.checkpoint.memory import TrackedTensors, open_in_memory, refresh
 
 __all__ = [

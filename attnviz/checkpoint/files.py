@@ -74,6 +74,12 @@ class Safetensors(Mapping[str, "Tensor"]):
         return len(self._files)
 
 
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor, from the headers of files if possible."""
+    own = getattr(tensors, "shapes", None)
+    return own() if own else {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
 def open_safetensors(folder: Path) -> Mapping[str, Tensor] | None:
     """Open the folder's safetensors, one file or shards; return None if it has none."""
     index, whole = folder / "model.safetensors.index.json", folder / "model.safetensors"

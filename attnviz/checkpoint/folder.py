@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnviz.checkpoint.bundle import find_bundle
 from attnviz.checkpoint.config_limits import require_sizes
-from attnviz.checkpoint.file_limits import require_regular_files
+from attnviz.checkpoint.file_limits import is_file, require_regular_files
 from attnviz.checkpoint.files import (
     Safetensors,
     TransformersTensors,
@@ -25,7 +25,9 @@ from attnviz.checkpoint.files import (
     load_by_transformers,
     open_safetensors,
     read_json,
+    shapes_of,
 )
+from attnviz.checkpoint.gguf.header import is_gguf
 from attnviz.checkpoint.hub import DEFAULT_ID, snapshot
 from attnviz.checkpoint.sentencepiece import convert_sentencepiece
 from attnviz.checkpoint.tokenizer import read_tokenizer
@@ -49,12 +51,14 @@ class Checkpoint:
     Args:
         name: the name to show.
         config: the content of config.json.
-        tensors: the tensors by the checkpoint's own names, each read when it is accessed; empty for a GGUF file.
+        tensors: the tensors by the checkpoint's own names, each read when it is accessed; empty for a GGUF file that
+            only transformers reads.
         tokenizer: the fast tokenizer.
         reference: what the check compares with: the folder that transformers loads, or the model object that the user
             gave.
-        chat: what has the chat template: that folder, or the tokenizer object that the user gave.
+        chat: what has the chat template: that folder or GGUF file, or the tokenizer object that the user gave.
         gguf: the name of the GGUF file that holds the weights, if there is one.
+        unread: why only transformers reads that file; empty if attnviz does.
         generation: the content of generation_config.json; empty if there is none.
         wrapped: the names of the wrappers around a model in memory, such as ``PeftModel``.
         languages: the languages that the tokenizer marks; None if it marks none.
@@ -67,6 +71,7 @@ class Checkpoint:
     reference: Any = field(repr=False)
     chat: Any = field(repr=False, default=None)
     gguf: str | None = None
+    unread: str = ""
     generation: Mapping[str, Any] = field(repr=False, default_factory=dict)
     wrapped: str = ""
     languages: Languages | None = field(repr=False, default=None)
@@ -95,19 +100,21 @@ class Checkpoint:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of each tensor, without reading the tensors from files."""
-        if isinstance(self.tensors, Safetensors):
-            return self.tensors.shapes()
-        return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
+        return shapes_of(self.tensors)
 
 
 def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | None = None) -> Checkpoint:
-    """Open ``model``: ``"default"``, a folder, or a Hub id (at ``revision``).
+    """Open ``model``: ``"default"``, a folder, a GGUF file, or a Hub id (at ``revision``).
 
     Raises:
         ModelError: nothing is found there, or a file is damaged; the hint says what to do.
         UsageError: a revision is given for something that has none.
     """
     name, folder = locate(os.fspath(model), revision)
+    if is_file(folder):
+        from attnviz.checkpoint.gguf.opening import open_gguf
+
+        return open_gguf(os.fspath(folder))
     require_regular_files(folder)
     if (folder / ADAPTER).is_file():
         from attnviz.checkpoint.adapter import open_adapter
@@ -134,21 +141,22 @@ def open_checkpoint(model: str | os.PathLike[str] = DEFAULT, revision: str | Non
 
 
 def locate(model: str, revision: str | None) -> tuple[str, Path]:
-    """Return the name to show and the folder that holds ``model``."""
+    """Return the name to show and the folder that holds ``model``, or the GGUF file that it is."""
     folder = Path(os.path.expanduser(model))  # noqa: PTH111  (pathlib's raises for an unknown user)
     if model == DEFAULT:
         bundle = None if revision else find_bundle()
         return DEFAULT_ID, bundle or snapshot(DEFAULT_ID, revision)
     try:
         kind = "folder" if folder.is_dir() else "file" if folder.exists() else ""
+        gguf = kind == "file" and folder.is_file() and is_gguf(folder)
     except (OSError, ValueError):  # too long for a path, or with a NUL in it
-        kind = ""
-    if kind == "folder":
+        kind, gguf = "", False
+    if kind == "folder" or gguf:
         if revision:
-            raise UsageError(f"{model} is a folder: `revision` is for models from the Hub")
-        return folder.resolve().name, folder
+            raise UsageError(f"{model} is a {kind}: `revision` is for models from the Hub")
+        return (folder.stem if gguf else folder.resolve().name), folder
     if kind == "file":
-        raise ModelError(f"{model} is a file, expected a folder with config.json and model.safetensors")
+        raise ModelError(f"{model} is a file, expected a GGUF file, or a folder with config.json")
     if model.startswith((".", "~", os.sep)) or (model.count("/") != 1 and "/" in model):
         raise ModelError(
             f"there is no folder {model}",
@@ -219,9 +227,11 @@ def tokenizer_settings(folder: Path) -> dict[str, Any]:
 
 
 def load_transformers_tokenizer(folder: Path) -> Any:
-    """Load the tokenizer in ``folder`` with transformers, from these files alone."""
+    """Load the tokenizer in ``folder``, or in a GGUF file, with transformers, from these files alone."""
     from transformers import AutoTokenizer
 
+    if folder.is_file():
+        return load_by_transformers(folder.parent, AutoTokenizer.from_pretrained, gguf_file=folder.name)
     return load_by_transformers(folder, AutoTokenizer.from_pretrained)
 
 

@@ -15,7 +15,7 @@ from attnviz.cli.options import ModelOptions
 def models(
     path: Annotated[
         str | None,
-        typer.Argument(metavar="[PATH]", help="A folder or a Hub id; without one, the supported models are listed."),
+        typer.Argument(metavar="[PATH]", help="A folder, a GGUF file or a Hub id; without one, the supported models."),
     ] = None,
     gguf: Annotated[str | None, typer.Option(metavar="FILE", help="A GGUF file, alone or in PATH.")] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub model.")] = None,

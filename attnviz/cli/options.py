@@ -33,7 +33,7 @@ class ModelOptions:
             "--model",
             "-m",
             envvar=MODEL_VARIABLE,
-            help="A folder, a Hub id, or 'default'.",
+            help="A folder, a GGUF file, a Hub id, or 'default'.",
             rich_help_panel=MODEL,
             autocompletion=completion.complete_model,
         ),

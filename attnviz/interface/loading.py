@@ -21,7 +21,8 @@ def load(
     source_lang: str | None = None,
     target_lang: str | None = None,
 ) -> Model:
-    """Load a model: the default one, a folder, a Hub id (at ``revision``), or (transformers model, tokenizer).
+    """Load a model: the default one, a folder or GGUF file, a Hub id (at ``revision``), or (transformers model,
+    tokenizer).
 
     Args:
         gguf: a GGUF file, alone or in the folder or Hub repository ``model``.

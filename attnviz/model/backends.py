@@ -126,8 +126,8 @@ def hosted_reason(checkpoint: Checkpoint) -> str:
     Raises:
         ModelError: the config is damaged.
     """
-    if checkpoint.gguf:
-        return "transformers reads GGUF files"
+    if checkpoint.unread:
+        return f"transformers reads the GGUF file: {checkpoint.unread}"
     try:
         read_spec(checkpoint)
     except UnsupportedModel as error:

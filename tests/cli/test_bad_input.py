@@ -485,7 +485,9 @@ def test_what_only_transformers_can_read_is_hosted_and_said_harmlessly(
 
 def test_a_file_is_no_model(run: Run, tiny_bert: Path) -> None:
     path = tiny_bert / "config.json"
-    assert_refused(run("show", S, "--model", path), 4, f"{path} is a file, expected a folder with config.json")
+    assert_refused(
+        run("show", S, "--model", path), 4, f"{path} is a file, expected a GGUF file, or a folder with config.json"
+    )
 
 
 def test_a_model_with_one_type_of_token_takes_no_pair(run: Run, tmp_path: Path) -> None:

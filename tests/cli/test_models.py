@@ -14,8 +14,11 @@ from safetensors.torch import load_file, save_file
 
 from attnviz.model.families import ALIASES, FAMILIES
 from attnviz.model.toured import read_tour
-from tests import tiny
+from tests import gguf_files, tiny
 from tests.cli.conftest import Result, Run
+from tests.model.parity import make
+from tests.model.variants import Variant
+from tests.model.variants.llama import SHAPE
 
 
 def facts(result: Result) -> dict[str, str]:
@@ -118,6 +121,16 @@ def test_a_gguf_file_that_is_damaged_is_refused(run: Run, tmp_path: Path) -> Non
     result = run("models", tmp_path, "--gguf", "a.gguf")
     assert (result.code, result.out) == (4, "")
     assert "Traceback" not in result.err
+
+
+def test_a_gguf_file_is_shown_and_described(run: Run, tmp_path: Path) -> None:
+    model = make(Variant("LlamaForCausalLM", SHAPE), torch.float32)
+    path = gguf_files.write(tmp_path / "a.gguf", model)
+    shown = run("show", "-m", path, "the bank a b c")
+    assert shown.code == 0
+    assert "✓ 12 heads agree with transformers" in shown.out
+    described = run("models", path)
+    assert (described.code, "native" in described.out) == (0, True)
 
 
 def test_a_gguf_file_of_another_name_is_not_found_in_a_folder(run: Run, tiny_bert: Path) -> None:

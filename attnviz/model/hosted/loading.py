@@ -186,22 +186,20 @@ def _load(
     pick: Callable[[Any, dict[str, Any]], Any],
 ) -> tuple[Any, tuple[str, ...]]:
     """Return the model, and the names of the checkpoint's tensors that it does not use."""
-    folder = Path(checkpoint.reference)
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust}
     # transformers shows the progress of GGUF files in spite of its settings.
-    silence: Any = contextlib.nullcontext()
-    if checkpoint.gguf is not None:
-        options["gguf_file"] = checkpoint.gguf
-        silence = contextlib.redirect_stderr(io.StringIO())
+    silence: Any = contextlib.redirect_stderr(io.StringIO()) if checkpoint.gguf else contextlib.nullcontext()
     try:
         with MODEL_LOCK, quiet_transformers(), silence:
-            config = transformers.AutoConfig.from_pretrained(folder, **options)
+            config = config_of(checkpoint, trust_remote_code=trust)
+            source, weights = _weights(checkpoint)
+            options |= weights
             if device == "auto":
                 options["device_map"] = "auto"
             elif device == "meta":
                 options["device_map"] = {"": "meta"}
             model, info = pick(config, checkpoint.config).from_pretrained(
-                folder,
+                source,
                 config=config,
                 dtype="auto" if dtype in (None, torch.float64) else dtype,
                 attn_implementation="eager",
@@ -227,6 +225,36 @@ def _load(
         model = cast(model, dtype)
     unread = without_needless(info["unexpected_keys"], checkpoint.tensors, f"{model.base_model_prefix}.")
     return (model if device in (None, "auto", "meta") else model.to(device)).eval(), unread
+
+
+def config_of(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
+    """Return transformers' config of a checkpoint from files.
+
+    That of a GGUF file is attnviz's reading, where it reads it: transformers passes over settings, such as scaled
+    rotary positions.
+    """
+    if checkpoint.gguf and not checkpoint.unread:
+        return transformers.AutoConfig.for_model(**checkpoint.config)
+    options = {"gguf_file": checkpoint.gguf} if checkpoint.gguf else {}
+    return transformers.AutoConfig.from_pretrained(
+        checkpoint.reference, local_files_only=True, trust_remote_code=trust_remote_code, **options
+    )
+
+
+def _weights(checkpoint: Checkpoint) -> tuple[Path | None, dict[str, Any]]:
+    """Return from where transformers loads the weights, and what it is told beside.
+
+    Of a GGUF file whose architecture it can't read, or reads otherwise, it gets the tensors that attnviz read.
+    """
+    folder = Path(checkpoint.reference)
+    if checkpoint.gguf is None:
+        return folder, {}
+    from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES as READ
+
+    kind = str(checkpoint.config.get("model_type")).removesuffix("_text")
+    if checkpoint.unread or (kind in READ and not getattr(checkpoint.tensors, "misread", False)):
+        return folder, {"gguf_file": checkpoint.gguf}
+    return None, {"state_dict": dict(checkpoint.tensors)}
 
 
 def _computed(model: Any) -> set[str]:

@@ -17,11 +17,13 @@ import transformers
 
 from attnviz.checkpoint import Checkpoint, quiet_transformers
 from attnviz.checkpoint.folder import load_transformers_tokenizer, tokenizer_settings
+from attnviz.checkpoint.gguf.header import read_header
+from attnviz.checkpoint.gguf.tokenizer import adds_beginning
 from attnviz.encoding import Encoding, EncodingSource
 from attnviz.errors import AttnvizError
 from attnviz.model.check.report import InputCheck
 from attnviz.model.hosted.loaded import reads_types
-from attnviz.model.hosted.loading import model_class, shift_function
+from attnviz.model.hosted.loading import config_of, model_class, shift_function
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,10 @@ class TokenizerCheck:
             made = copy.deepcopy(chat) if callable(chat) else _generic(tokenizer_object=chat)
             return self._with_languages(made)
         try:
-            return self._with_languages(load_transformers_tokenizer(chat))
+            found = load_transformers_tokenizer(chat)
+            if chat.is_file():  # a GGUF file may leave it to its readers, as llama.cpp does and transformers does not
+                found.add_bos_token = adds_beginning(read_header(chat).settings)
+            return self._with_languages(found)
         except AttnvizError:
             if self._named or not (chat / "tokenizer.json").is_file():
                 raise
@@ -186,10 +191,7 @@ class TokenizerCheck:
         if not isinstance(checkpoint.reference, Path):
             config = checkpoint.reference.config
         else:
-            options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": self._trust}
-            if checkpoint.gguf:
-                options["gguf_file"] = checkpoint.gguf
-            config = transformers.AutoConfig.from_pretrained(checkpoint.reference, **options)
+            config = config_of(checkpoint, trust_remote_code=self._trust)
         if getattr(config, "decoder_start_token_id", None) is None:
             config = copy.deepcopy(config)
             config.decoder_start_token_id = checkpoint.generation.get("decoder_start_token_id")

@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from attnviz.checkpoint import Checkpoint
+from attnviz.checkpoint.files import shapes_of
 from attnviz.errors import ModelError
 from attnviz.model.architecture.activations import ACTIVATIONS
 from attnviz.model.architecture.spec import Classifier, Dense, Spec
 from attnviz.model.families import TOKEN_CLASSIFIER, TWO_STACKS_CLASSIFIER, Family
 from attnviz.model.labels import Labels, end_token, pad_token
-from attnviz.model.native.weights import shapes_of
 
 
 class ClassifierHead:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from attnviz.checkpoint.files import shapes_of
 from attnviz.errors import ModelError, few
 from attnviz.model.architecture.shapes import TensorShape, head_shapes, optional_shapes, tensor_shapes
 from attnviz.model.architecture.spec import Spec
@@ -90,12 +91,6 @@ def take_head(
     locations = _locate(family, spec, shapes_of(tensors), needed)
     matrix, *bias = (tensor.to(device, dtype) for tensor in _load(tensors, locations, needed).values())
     return LanguageHead(matrix, bias[0] if bias else None, spec.head.scale, spec.head.softcap)
-
-
-def shapes_of(tensors: Mapping[str, Tensor]) -> Mapping[str, TensorShape]:
-    """Return the shape of each tensor, from the headers of files if possible."""
-    own = getattr(tensors, "shapes", None)
-    return own() if own else {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def find_unread(family: Family, spec: Spec, tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
