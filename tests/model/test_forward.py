@@ -123,11 +123,14 @@ def test_a_window_hides_what_is_beyond_it(network: Open) -> None:
         assert [layer.attention.window for layer in stack.spec.layers] == layer_windows
         weights = ours(stack, variant.ids, variant.types)[0]
         n = len(variant.ids)
-        apart = torch.arange(n) - torch.arange(n)[:, None]  # where the key is, as the query sees it
-        for window, layer in zip(layer_windows, weights, strict=True):
+        place = torch.arange(n)
+        apart = place - place[:, None]  # where the key is, as the query sees it
+        chunks = [layer.attention.chunk or n for layer in stack.spec.layers]
+        for window, chunk, layer in zip(layer_windows, chunks, weights, strict=True):
             seen = (apart >= -n if window.left is None else apart >= -window.left) & (
                 apart <= n if window.right is None else apart <= window.right
             )
+            seen &= place // chunk == place[:, None] // chunk
             assert window.left is None or not bool(seen.all()), "a window as long as the text tests nothing"
             assert bool((layer[:, ~seen] == 0).all()), case
             assert bool((layer[:, seen] > 0).all()), case
