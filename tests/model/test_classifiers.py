@@ -72,7 +72,10 @@ def made(name: str, config: Any, **more: Any) -> Any:
     sizes = dict.fromkeys(
         {"vocab_size", *(each for each in config if each.endswith("_vocab_size"))}, len(tiny.VOCABULARY)
     )
-    shape = kind.config_class(**{**config, **sizes, "id2label": MOODS, **more})
+    parts = {
+        name: {**part, **sizes} for name, part in config.items() if isinstance(part, dict) and "vocab_size" in part
+    }
+    shape = kind.config_class(**{**config, **sizes, **parts, "id2label": MOODS, **more})
     model = kind._from_config(shape, attn_implementation="eager").eval()
     tiny.randomise(model, scale=0.2)
     return model

@@ -98,6 +98,7 @@ MODELS = {
         bart("MarianMTModel", share_encoder_decoder_embeddings=False, decoder_vocab_size=60),
         IDS,
     ),
+    "t5gemma": (all_variants()["t5gemma", "with a tied head"], IDS),
     "pegasus": (bart("PegasusForConditionalGeneration"), IDS),
     "a decoder": (bart("BartForCausalLM", is_encoder_decoder=False, forced_eos_token_id=None), PROMPT),
     "latent attention, experts": (all_variants()["deepseek_v3", "with a head"], PROMPT),

@@ -47,12 +47,20 @@ class Config:
         self._values = values
         self._defaults = defaults or {}
         self._read: set[str] = {"model_type"}
+        self._parts: dict[str, Config] = {}
 
     def get(self, name: str, default: Any) -> Any:
         """Return the value of ``name``; ``default`` if it is absent or null."""
         self._read.add(name)
         value = self._values.get(name)
         return self._defaults.get(name, default) if value is None else value
+
+    def part(self, name: str) -> Config:
+        """Return the config of a part of the model, which is closed with this one."""
+        value = self.get(name, {})
+        if not isinstance(value, Mapping):
+            raise ModelError(f"config.json: {name} is {short(value)}, expected names and values")
+        return self._parts.setdefault(name, Config(value))
 
     def size(self, name: str, default: int | None = None) -> int:
         """Return a whole number above zero."""
@@ -227,3 +235,5 @@ class Config:
         if unread:
             said = ", ".join(f"{name} = {short(values[name])}" for name in unread)
             raise UnsupportedModel(f"config.json asks for what our forward pass does not know: {said}")
+        for part in self._parts.values():
+            part.close()

@@ -47,7 +47,7 @@ def parameters(spec: Spec) -> int:
     sizes = {name: math.prod(shape) for name, shape in tensor_shapes(spec).items()}
     for inner, blocks in spec.blocks:
         sizes |= {name: size // blocks for name, size in sizes.items() if name.endswith(f".{inner}.weight")}
-    if spec.encoder and spec.encoder.embedding.vocabulary == spec.embedding.vocabulary:
+    if spec.encoder and not spec.apart and spec.encoder.embedding.vocabulary == spec.embedding.vocabulary:
         sizes.pop("encoder.embed.tokens.weight")  # nearly all models share one table
     for i, place in enumerate(spec.stored or ()):
         if place in (spec.stored or ())[:i]:

@@ -64,7 +64,7 @@ def optional_shapes(spec: Spec) -> dict[str, TensorShape]:
 def _spec(spec: Spec) -> Iterator[tuple[str, TensorShape]]:
     yield from _embedding(spec.embedding, spec.width)
     for i, layer in enumerate(spec.layers):
-        yield from _layer(f"layers.{i}", layer, spec.width)
+        yield from _layer(f"layers.{i}", layer, spec.width, spec.encoder.width if spec.encoder else spec.width)
     if spec.final_norm:
         yield from _norm("norm", spec.final_norm, (spec.width,))
     if spec.final_size:
@@ -94,11 +94,11 @@ def _embedding(spec: Embedding, width: int) -> Iterator[tuple[str, TensorShape]]
         yield from _linear("embed.project", width, projection.size, projection.bias)
 
 
-def _layer(at: str, layer: LayerSpec, width: int) -> Iterator[tuple[str, TensorShape]]:
+def _layer(at: str, layer: LayerSpec, width: int, memory: int) -> Iterator[tuple[str, TensorShape]]:
     norms = layer.norms
     yield from _attention(f"{at}.attention", layer.attention, width)
     if layer.cross:
-        yield from _attention(f"{at}.cross", layer.cross, width)
+        yield from _attention(f"{at}.cross", layer.cross, width, memory)
     yield from (
         _experts(f"{at}.mlp", layer.mlp, width)
         if isinstance(layer.mlp, Experts)
@@ -137,8 +137,11 @@ def _experts(at: str, spec: Experts, width: int) -> Iterator[tuple[str, TensorSh
         yield f"{at}.shared_gate.weight", (1, width)
 
 
-def _attention(at: str, spec: AttentionSpec, width: int) -> Iterator[tuple[str, TensorShape]]:
-    queries, keys, asked, looked = spec.heads * spec.head_size, spec.kv_heads * spec.head_size, width, width
+def _attention(
+    at: str, spec: AttentionSpec, width: int, memory: int | None = None
+) -> Iterator[tuple[str, TensorShape]]:
+    """The tensors of an attention; keys and values may be made from states of another width, that of a ``memory``."""
+    queries, keys, asked, looked = spec.heads * spec.head_size, spec.kv_heads * spec.head_size, width, memory or width
     if spec.latent:
         keys, looked = keys - spec.kv_heads * spec.latent.shared, spec.latent.size
         yield from _latent(at, spec.latent, width)

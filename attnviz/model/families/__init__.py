@@ -41,7 +41,7 @@ FAMILIES = (
     "llama4_text", "luke", "m2m_100", "marian", "mbart", "megatron-bert", "mixtral", "modernbert", "mpnet", "mpt",
     "mvp", "nemotron", "nomic_bert", "olmo", "olmo2", "olmo3", "olmoe", "openai-gpt", "opt", "pegasus", "persimmon",
     "phi", "phi3", "phimoe", "plbart", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "rembert", "roberta",
-    "roberta-prelayernorm", "roformer", "squeezebert", "stablelm", "starcoder2", "t5", "umt5", "xglm",
+    "roberta-prelayernorm", "roformer", "squeezebert", "stablelm", "starcoder2", "t5", "t5gemma", "umt5", "xglm",
     "xlm-roberta-xl",
 )  # fmt: skip
 
@@ -188,6 +188,11 @@ def expert_names(at: str, ours: str = "gate", theirs: Sequence[str] = ("gate_pro
 def names_without(names: Names, *parts: str) -> Names:
     """The ``names`` but those that contain one of the ``parts``."""
     return {theirs: ours for theirs, ours in names.items() if not any(part in theirs for part in parts)}
+
+
+def names_with(names: Names, theirs: Callable[[str], str], ours: Callable[[str], str]) -> Names:
+    """The ``names`` with what two functions make of theirs and of ours."""
+    return {theirs(name): ours(our) if isinstance(our, str) else tuple(map(ours, our)) for name, our in names.items()}
 
 
 def module_name(family: str) -> str:

@@ -67,6 +67,7 @@ class Spec:
         encoder: the encoder.
         start: the start token of a decoder with an encoder.
         wraps: whether the text's last token is moved to the start instead.
+        apart: whether a decoder and its encoder have token vectors of their own.
         blocks: the names, within a layer, of its matrices that are zero beside blocks along the diagonal, and the
             number of these blocks (SqueezeBERT).
     """
@@ -81,6 +82,7 @@ class Spec:
     encoder: Spec | None = None
     start: int | None = None
     wraps: bool = False
+    apart: bool = False
     blocks: tuple[tuple[str, int], ...] = ()
 
     def with_layers(self, change: Callable[[LayerSpec], LayerSpec]) -> Spec:
