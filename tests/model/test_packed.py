@@ -28,6 +28,7 @@ LENGTHS = (1, 4, 4, 9, 30)
         ("llama", "grouped queries"),
         ("gpt_oss", "sinks in windows"),
         ("roformer", "values turned too"),
+        ("ministral3", "queries grow every four tokens"),
     ],
     ids=str,
 )

@@ -24,6 +24,12 @@ def _bloom_gelu(x: Tensor) -> Tensor:
     return 0.5 * x * (1.0 + torch.tanh(0.79788456 * x * (1.0 + 0.044715 * x * x)))
 
 
+def xielu(x: Tensor, positive: Tensor, negative: Tensor, beta: Tensor, eps: Tensor) -> Tensor:
+    """XIELU with the learned numbers of a layer, as ``spec.XIELU`` says it."""
+    rise, fall = functional.softplus(positive), beta + functional.softplus(negative)
+    return torch.where(x > 0, rise * x * x + beta * x, (torch.expm1(torch.minimum(x, eps)) - x) * fall + beta * x)
+
+
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "bloom_gelu": _bloom_gelu,
     "gelu": _gelu,

@@ -7,12 +7,12 @@ the older form. If a config has both, transformers follows the older one, and so
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import Dynamic, Linear, Llama3, LongRope, Rotary, Yarn
+from attnviz.model.architecture.spec import Dynamic, Linear, Llama3, LongRope, Rotary, Temperature, Yarn
 
 _KNOWN = {
     "default": (),
@@ -41,6 +41,8 @@ def rotary(
     spellings: Mapping[str, str] | None = None,
     magnitudes: bool = False,
     last: bool = False,
+    alpha: bool = False,
+    beside: Collection[str] = (),
 ) -> Rotary:
     """Return the rotary positions for heads of ``head_size``.
 
@@ -58,6 +60,8 @@ def rotary(
         spellings: other names that the family uses for scalings.
         magnitudes: whether LongRoPE says its attention factor as ``short_mscale`` and ``long_mscale``.
         last: whether the rotated dimensions are the last.
+        alpha: whether "dynamic" scaling with an ``alpha`` only makes the base larger, whatever the length of a text.
+        beside: names of settings that do not concern the rotation.
     """
     said = _said(config, kind, scaled)
     base = _number(said, "rope_theta", config.number(theta_name, theta))
@@ -65,6 +69,7 @@ def rotary(
     older = str(said.pop("type", None) or "default")
     name = str(said.pop("rope_type", None) or older)
     name = (spellings or {}).get(name, name)
+    said = {key: value for key, value in said.items() if key not in beside}
     if name not in _KNOWN:
         raise UnsupportedModel(f"config.json: rope_type is {short(name)}; our forward pass knows {', '.join(_KNOWN)}")
     if magnitudes and name == "longrope":
@@ -72,6 +77,9 @@ def rotary(
         if near != far:
             raise UnsupportedModel(f"config.json: short_mscale is {near:g}, long_mscale {far:g}")
         said["attention_factor"] = near
+    grown = _number(said, "alpha", 0) if alpha and name == "dynamic" else 0
+    if grown:
+        name, said = "default", {}
     unknown = {key for key, value in said.items() if value is not None} - {*_KNOWN[name], *_IDLE}
     if kind is not None and said.get("truncate") is False:  # transformers does not read it there, and truncates
         unknown.add("truncate")
@@ -80,6 +88,8 @@ def rotary(
     size = int(head_size * part)
     if size < 2 or size % 2 or (partial is None and size < head_size):
         raise UnsupportedModel(f"config.json: {size} of {head_size} dimensions turn")
+    if grown:
+        base *= grown ** (size / (size - 2))
     longest = config.size("max_position_embeddings", longest)
     outside = config.optional("original_max_position_embeddings", original)
     if outside and kind is None:  # transformers prefers it to the scaling's own
@@ -159,6 +169,13 @@ def yarn_scale(config: Config) -> float:
     said = _said(config, None, scaled=True)
     everywhere = _number(said, "mscale_all_dim", 0)
     return _yarn_magnitude(_number(said, "factor", 1), everywhere) ** 2 if everywhere else 1.0
+
+
+def temperature(config: Config) -> Temperature:
+    """The factor of queries, of which the rotary settings say how it grows with the position (Ministral 3)."""
+    said = _said(config, None, scaled=True)
+    original = int(_number(said, "original_max_position_embeddings", config.size("max_position_embeddings")))
+    return Temperature(_number(said, "llama_4_scaling_beta"), original)
 
 
 def _yarn_magnitude(factor: float, weight: float) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from attnviz.model.architecture.spec import (
     MLP,
+    XIELU,
     AttentionSpec,
     Disentangled,
     Embedding,
@@ -56,6 +57,9 @@ def optional_shapes(spec: Spec) -> dict[str, TensorShape]:
     turns = spec.layers[0].attention.position
     if isinstance(turns, Rotary) and turns.table:
         found["rotary.weight"] = (turns.table, turns.size)
+    for i, layer in enumerate(spec.layers):
+        if isinstance(layer.mlp, MLP | GatedMLP) and isinstance(layer.mlp.activation, XIELU):
+            found |= dict.fromkeys((f"layers.{i}.mlp.activation.beta", f"layers.{i}.mlp.activation.eps"), ())
     if spec.encoder:
         found |= {f"encoder.{name}": shape for name, shape in optional_shapes(spec.encoder).items()}
     return found
@@ -122,6 +126,9 @@ def _layer(at: str, layer: LayerSpec, width: int, memory: int) -> Iterator[tuple
 def _mlp(at: str, spec: MLP | GatedMLP, width: int) -> Iterator[tuple[str, TensorShape]]:
     for name in ("up", "gate") if isinstance(spec, GatedMLP) else ("up",):
         yield from _linear(f"{at}.{name}", spec.size, width, spec.bias)
+    if isinstance(spec.activation, XIELU):
+        yield f"{at}.activation.positive", (1,)
+        yield f"{at}.activation.negative", (1,)
     yield from _linear(f"{at}.down", width, spec.size, spec.bias or (isinstance(spec, GatedMLP) and spec.down_bias))
 
 

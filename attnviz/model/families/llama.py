@@ -5,12 +5,23 @@ The windows and the layers without rotary positions are those of model types tha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, LayerSpec, PreNorm, RMSNorm, Spec
+from attnviz.model.architecture.spec import (
+    AttentionSpec,
+    Embedding,
+    GatedMLP,
+    Head,
+    LayerSpec,
+    PreNorm,
+    RMSNorm,
+    Rotary,
+    Spec,
+)
 from attnviz.model.families import DECODER_NAMES, both
 
 PREFIX = "model."
@@ -48,6 +59,11 @@ DEFAULTS = {
 
 def spec(config: Config) -> Spec:
     """The facts of a Llama; absent attributes have the values of transformers' ``LlamaConfig``."""
+    return llama_spec(config)
+
+
+def llama_spec(config: Config, turn: Callable[[Config, int], Rotary] = rotary) -> Spec:
+    """The facts of Llama's kin; ``turn`` reads the rotary positions for heads of a size."""
     config.decoder()
     config.ignore("max_window_layers", "pretraining_tp", "residual_dropout")
     heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
@@ -61,7 +77,7 @@ def spec(config: Config) -> Spec:
         head_size=size,
         scale=size**-0.5,
         window=CAUSAL,
-        position=rotary(config, size),
+        position=turn(config, size),
         bias=bias,
         output_bias=config.flag("attention_out_bias", bias),
     )

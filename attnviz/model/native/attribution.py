@@ -198,9 +198,11 @@ class _Walk:
             self._constant("other biases", self._direction, bias)
             self._direction = self._direction @ network.tensors["embed.project.weight"].double()
         exact = {name: part[rows].double() for name, part in parts.items()}
+        normed = {"tokens": exact["tokens"]} if embedding.early else exact
+        behind = {name: (self._direction * part).sum(-1) for name, part in exact.items() if name not in normed}
         if embedding.norm:
-            self._through(network.frozen_norm("embed.norm", embedding.norm, torch.stack([*exact.values()]).sum(0)))
-        self.found.embeddings = {name: (self._direction * part).sum(-1) for name, part in exact.items()}
+            self._through(network.frozen_norm("embed.norm", embedding.norm, torch.stack([*normed.values()]).sum(0)))
+        self.found.embeddings = {name: (self._direction * part).sum(-1) for name, part in normed.items()} | behind
         self.found.heads = {kind: torch.stack(each) for kind, each in self._heads.items()}
         self.found.mlps = torch.stack(self._mlps)
 

@@ -143,9 +143,11 @@ class Network(Sublayers):
         embedding = self.spec.embedding
         # Summed in the order of the published models, since float addition is not associative.
         x, *others = self.embedded(ids, type_ids, run).values()
+        if embedding.norm and embedding.early:
+            x = self._norm("embed.norm", embedding.norm, x)
         for other in others:
             x = x + other
-        if embedding.norm:
+        if embedding.norm and not embedding.early:
             x = self._norm("embed.norm", embedding.norm, x)
         projection = embedding.projection
         return self._linear("embed.project", x) if projection and not projection.tokens else x

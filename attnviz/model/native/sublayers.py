@@ -12,9 +12,10 @@ from torch.nn import functional
 
 from attnviz.attention.block_sizes import TOGETHER
 from attnviz.model.architecture import position
-from attnviz.model.architecture.activations import ACTIVATIONS
+from attnviz.model.architecture.activations import ACTIVATIONS, xielu
 from attnviz.model.architecture.spec import (
     MLP,
+    XIELU,
     ALiBi,
     AttentionSpec,
     Convolution,
@@ -154,13 +155,21 @@ class Sublayers:
 
     def _expert(self, at: str, spec: MLP | GatedMLP, x: Tensor, number: int | None = None) -> Tensor:
         """The MLP of the tensors ``at``; if these are those of several, of the one of that ``number``."""
-        activation, up = ACTIVATIONS[spec.activation], self._linear(f"{at}.up", x, number)
+        up = self._linear(f"{at}.up", x, number)
         if not isinstance(spec, GatedMLP):
-            return self._linear(f"{at}.down", activation(up), number)
+            return self._linear(f"{at}.down", self._activate(f"{at}.activation", spec.activation, up), number)
         gate = self._linear(f"{at}.gate", x, number)
         if spec.limit is not None:
             gate, up = gate.clamp(max=spec.limit), up.clamp(-spec.limit, spec.limit)
-        return self._linear(f"{at}.down", _times(activation(gate), up + spec.offset if spec.offset else up), number)
+        gate = self._activate(f"{at}.activation", spec.activation, gate)
+        return self._linear(f"{at}.down", _times(gate, up + spec.offset if spec.offset else up), number)
+
+    def _activate(self, at: str, activation: str | XIELU, x: Tensor) -> Tensor:
+        if isinstance(activation, str):
+            return ACTIVATIONS[activation](x)
+        names = {"beta": activation.beta, "eps": activation.eps}
+        fixed = (self.tensors.get(f"{at}.{name}", x.new_tensor(value)) for name, value in names.items())
+        return xielu(x, self.tensors[f"{at}.positive"], self.tensors[f"{at}.negative"], *fixed)
 
     def _experts(self, at: str, spec: Experts, x: Tensor) -> Tensor:
         found = torch.zeros_like(x)

@@ -203,8 +203,9 @@ def _verify(place: TensorLocation, stored: Mapping[str, TensorShape], needed: Ma
     if place.our == "head.bias":  # some checkpoints store it as one row
         shape = (math.prod(shape),)
     parts = _shapes(place, needed)
-    axis = _axis(place.our)
-    expected = (*parts[0][:axis], sum(part[axis] for part in parts), *parts[0][axis + 1 :])
+    axis, expected = _axis(place.our), parts[0]
+    if len(parts) > 1:
+        expected = (*expected[:axis], sum(part[axis] for part in parts), *expected[axis + 1 :])
     if len(said) > 1 or shape != expected:
         raise ModelError(
             f"{name} has the shape {shape}, its config asks for {expected}",
@@ -242,6 +243,8 @@ def _cut(place: TensorLocation, tensor: Tensor, parts: list[TensorShape]) -> dic
         tensor = torch.block_diag(*tensor.squeeze(-1).chunk(place.groups))  # type: ignore[no-untyped-call]
     if place.our == "head.bias":
         tensor = tensor.flatten()
+    if len(names) == 1:
+        return {names[0]: tensor}
     if ".quarters." in place.our:
         rows = tensor.reshape(4, 3, -1, *tensor.shape[1:])  # (3·H·D, …) → (4, 3, H/4·D, …)
         return dict(zip(names, (rows[:, i].flatten(0, 1) for i in (0, 2, 1)), strict=True))

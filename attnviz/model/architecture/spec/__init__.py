@@ -6,6 +6,7 @@ names: ``position=Rotary(...)``, not ``use_rope=True``. Sizes use the shape lett
 
 from attnviz.model.architecture.spec.blocks import (
     MLP,
+    XIELU,
     AttentionSpec,
     Convolution,
     Experts,
@@ -46,6 +47,7 @@ from attnviz.model.architecture.spec.whole import Embedding, Head, Projection, S
 
 __all__ = [
     "MLP",
+    "XIELU",
     "ALiBi",
     "AttentionSpec",
     "BranchNorm",

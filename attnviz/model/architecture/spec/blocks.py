@@ -78,11 +78,26 @@ class AttentionSpec:
 
 
 @dataclass(frozen=True)
+class XIELU:
+    """The activation αp · x² + βx of positive x, and αn · (exp(min(x, ε)) − 1 − x) + βx of others.
+
+    Each layer has learned numbers a and b: αp is softplus(a), and αn is β + softplus(b) (Huang & Schlag 2024). A
+    checkpoint may contain another ``beta`` and ``eps``.
+    """
+
+    beta: float = 0.5
+    eps: float = -1e-6
+
+    def __str__(self) -> str:
+        return "xIELU"
+
+
+@dataclass(frozen=True)
 class MLP:
     """down(activation(up(x))) with ``size`` inner units."""
 
     size: int
-    activation: str
+    activation: str | XIELU
     bias: bool = True
 
 
@@ -95,7 +110,7 @@ class GatedMLP:
     """
 
     size: int
-    activation: str
+    activation: str | XIELU
     bias: bool = False
     limit: float | None = None
     offset: float = 0.0

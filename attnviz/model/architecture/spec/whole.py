@@ -26,7 +26,8 @@ class Projection:
 class Embedding:
     """Token vectors times ``scale``, plus positions and token types, then a norm, as far as there are any.
 
-    Of ``tasks`` vectors, one for each task that a text may be for, the first is added to each token (ERNIE).
+    Of ``tasks`` vectors, one for each task that a text may be for, the first is added to each token (ERNIE). With
+    ``early`` the token vectors alone are normed, before the rest is added.
     """
 
     vocabulary: int
@@ -36,6 +37,7 @@ class Embedding:
     scale: float = 1.0
     projection: Projection | None = None
     tasks: int = 0
+    early: bool = False
 
 
 @dataclass(frozen=True)

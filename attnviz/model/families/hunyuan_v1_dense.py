@@ -1,0 +1,39 @@
+"""Hunyuan (Tencent 2025): a Llama with queries and keys normed in each head behind the rotary positions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.rope import rotary
+from attnviz.model.architecture.spec import QKNorm, Spec
+from attnviz.model.families import DECODER_NAMES
+from attnviz.model.families.llama import PREFIX, llama_spec
+
+__all__ = ["PREFIX"]
+
+NAMES = {
+    **DECODER_NAMES,
+    "layers.{}.self_attn.query_layernorm.weight": "layers.{}.attention.query_norm.weight",
+    "layers.{}.self_attn.key_layernorm.weight": "layers.{}.attention.key_norm.weight",
+}
+
+DEFAULTS = {"hunyuan_v1_dense": {"vocab_size": 290943, "rms_norm_eps": 1e-5}}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a Hunyuan."""
+    config.ignore(
+        "eod_token_id", "im_end_id", "im_newline_id", "im_start_id", "image_token_id", "mask_init_id", "org_vocab_size",
+        "pad_id", "sep_id", "text_end_id", "text_start_id",
+        "add_classification_head", "class_num", "pool_type",  # of heads
+        "cla_share_factor", "dense_list",  # of what ``use_cla`` and the heads would need
+    )  # fmt: skip
+    for name, value in (("mlp_bias", False), ("norm_type", "rms"), ("use_cla", False), ("use_qk_norm", True)):
+        config.only(name, value)
+    config.only("use_rotary_pos_emb", True)
+    found = llama_spec(config, partial(rotary, alpha=True))
+    config.only("attention_head_dim", found.layers[0].attention.head_size)
+    norms = QKNorm(found.layers[0].norms.norm, rotated=True)
+    return found.with_layers(lambda layer: replace(layer, attention=replace(layer.attention, qk_norm=norms)))
