@@ -5,13 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
+from transformers import PreTrainedTokenizerFast
 
-from attnviz.errors import InputError, UsageError
+from attnviz.errors import InputError, ModelError, UsageError
 from attnviz.interface import EncoderDecoder, load
-from tests import translators
+from attnviz.model.architecture.description import describe
+from tests import tiny, translators
+from tests.model.variants import xlm as xlm_variants
+from tests.model.variants import xmod as xmod_variants
 from tests.translators import SOURCE, TARGET
 
 MAKERS = {
@@ -161,3 +166,61 @@ def test_pieces_of_sentencepiece_are_those_of_transformers(folders: dict[str, Pa
     found = load(folders[name]).encode(text)
     assert list(found.ids) == tokenizer(text)["input_ids"]
     assert found.words
+
+
+def xmod(folder: Path, **config: Any) -> Path:
+    """Save an X-MOD with adapters for three languages."""
+    sizes = {**xmod_variants.SHAPE, "vocab_size": len(tiny.VOCABULARY), "pad_token_id": 0}
+    shape = transformers.XmodConfig(**sizes, languages=["en_XX", "de_DE", "sw_KE"], **config)
+    return tiny.save(folder, transformers.XmodModel(shape))
+
+
+def xlm(folder: Path, **config: Any) -> Path:
+    """Save an XLM with vectors of two languages."""
+    shape = {**xlm_variants.SHAPE, **xlm_variants.TWO, "vocab_size": len(tiny.VOCABULARY), "pad_token_id": 0}
+    return tiny.save(folder, transformers.XLMModel(transformers.XLMConfig(**shape, **config)))
+
+
+def weights(model: Any) -> Any:
+    return model.attend(tiny.SENTENCE).weights
+
+
+def test_adapters_of_the_language_that_is_named_run(tmp_path: Path) -> None:
+    folder = xmod(tmp_path, default_language="sw_KE")
+    german = load(folder, source_lang="de_DE")
+    assert (german.backend.name, german.backend.network.spec.language) == ("native", "de_DE")
+    own = transformers.XmodModel.from_pretrained(folder, attn_implementation="eager").eval()
+    read = torch.tensor([german.attend(tiny.SENTENCE).encoding.ids])
+    for model, number in ((german, 1), (load(folder), 2)):
+        with torch.inference_mode():
+            theirs = own(read, lang_ids=torch.tensor([number]), output_attentions=True).attentions
+        np.testing.assert_allclose(weights(model), torch.cat(theirs).numpy(), atol=1e-5)
+        assert model.check(tiny.SENTENCE).passed
+    assert np.abs(weights(german) - weights(load(folder))).max() > 0.01
+    assert describe(german.backend.network.spec)["language"] == "de_DE"
+    own.set_default_language("en_XX")
+    english = load((own, PreTrainedTokenizerFast(tokenizer_object=tiny.wordpiece())), source_lang="de_DE")
+    np.testing.assert_array_equal(weights(english), weights(german))
+    assert english.check(tiny.SENTENCE).passed
+
+
+def test_a_model_with_adapters_must_know_the_language(tmp_path: Path) -> None:
+    folder = xmod(tmp_path)
+    with pytest.raises(ModelError, match=r"adapters for 3 languages, and config\.json names none") as raised:
+        weights(load(folder))
+    assert raised.value.hint == "Give the text's as `source_lang`, such as en_XX, de_DE, sw_KE"
+    with pytest.raises(UsageError, match="`source_lang` is 'de_DD': it is none of the 3 languages") as raised_by_name:
+        load(folder, source_lang="de_DD")
+    assert raised_by_name.value.hint == "Did you mean de_DE?"
+
+
+def test_the_vector_of_the_language_that_is_named_is_added(tmp_path: Path) -> None:
+    french, silent = load(xlm(tmp_path), source_lang="fr"), load(tmp_path)
+    own = transformers.XLMModel.from_pretrained(tmp_path).eval()
+    read = torch.tensor([french.attend(tiny.SENTENCE).encoding.ids])
+    for model, given in ((french, {"langs": torch.ones_like(read)}), (silent, {})):
+        with torch.inference_mode():
+            theirs = own(read, attention_mask=torch.ones_like(read), output_attentions=True, **given).attentions
+        np.testing.assert_allclose(weights(model), torch.cat(theirs).numpy(), atol=1e-5)
+        assert model.check(tiny.SENTENCE).passed
+    assert np.abs(weights(french) - weights(silent)).max() > 0.01

@@ -31,7 +31,7 @@ from attnviz.checkpoint.gguf.header import is_gguf
 from attnviz.checkpoint.hub import DEFAULT_ID, snapshot
 from attnviz.checkpoint.sentencepiece import convert_sentencepiece
 from attnviz.checkpoint.tokenizer import read_tokenizer
-from attnviz.encoding import Languages, declare_mask, read_languages
+from attnviz.encoding import Languages, declare_mask, find_code, language_numbers, read_languages
 from attnviz.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Checkpoint:
         generation: the content of generation_config.json; empty if there is none.
         wrapped: the names of the wrappers around a model in memory, such as ``PeftModel``.
         languages: the languages that the tokenizer marks; None if it marks none.
+        language: the language of all texts, if it was asked for of a model that has parts for each.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Checkpoint:
     generation: Mapping[str, Any] = field(repr=False, default_factory=dict)
     wrapped: str = ""
     languages: Languages | None = field(repr=False, default=None)
+    language: str | None = None
 
     @property
     def quantised(self) -> bool:
@@ -84,11 +86,17 @@ class Checkpoint:
     def with_languages(self, source: str | None = None, target: str | None = None) -> Checkpoint:
         """Return this checkpoint with a tokenizer for texts in the language ``source`` and targets in ``target``.
 
-        None keeps the language that the tokenizer's settings, or the model's, say.
+        None keeps the language that the tokenizer's settings, or the model's, say. Of a model that has parts of its own
+        for languages the ``source`` says which run.
 
         Raises:
             UsageError: the model does not have the language, or needs one that nothing names.
         """
+        numbers = language_numbers(self.config)
+        if source is not None and numbers and self.languages is None:
+            spoken = find_code("`source_lang`", source, numbers)
+            chosen = replace(self, language=spoken, config={**self.config, "default_language": spoken})
+            return chosen.with_languages(None, target)
         if self.languages is None:
             for option, code in (("`source_lang`", source), ("`target_lang`", target)):
                 if code is not None:

@@ -58,9 +58,10 @@ def refresh(checkpoint: Checkpoint) -> Checkpoint:
     """Return ``checkpoint``, of a model in memory, with the model's current config and tensors."""
     model = checkpoint.reference
     generation = getattr(model, "generation_config", None)
+    asked = {"default_language": checkpoint.language} if checkpoint.language else {}
     return replace(
         checkpoint,
-        config=model.config.to_dict() | {"architectures": [type(model).__name__]},  # not what it was saved as
+        config=model.config.to_dict() | {"architectures": [type(model).__name__]} | asked,  # not what it was saved as
         # The state_dict of quantised modules also has values that are not tensors.
         tensors=TrackedTensors({name: each for name, each in model.state_dict().items() if hasattr(each, "shape")}),
         generation=generation.to_dict() if generation else {},

@@ -62,7 +62,7 @@ class ModelOptions:
     ] = False
     source_lang: Annotated[
         str | None,
-        typer.Option(metavar="CODE", help="The text's language, for translation models.", rich_help_panel=MODEL),
+        typer.Option(metavar="CODE", help="The text's language, for models that must know it.", rich_help_panel=MODEL),
     ] = None
     target_lang: Annotated[
         str | None,

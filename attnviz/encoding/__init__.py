@@ -11,7 +11,7 @@ from attnviz.encoding.encode import (
     minimum_tokens,
 )
 from attnviz.encoding.encoding import Encoding, EncodingSource
-from attnviz.encoding.languages import Languages, read_languages
+from attnviz.encoding.languages import Languages, find_code, language_numbers, read_languages, some_codes
 from attnviz.encoding.lexicon import Lexicon, parse_words
 from attnviz.encoding.padded import Padded, encode_id_rows
 from attnviz.encoding.spans import Place, WordSpans
@@ -45,13 +45,16 @@ __all__ = [
     "encode_id_rows",
     "encode_many",
     "encode_target",
+    "find_code",
     "find_target",
     "is_blank",
     "is_punctuation",
+    "language_numbers",
     "large_units",
     "minimum_tokens",
     "parse_words",
     "read_languages",
     "require_text",
     "slide_windows",
+    "some_codes",
 ]

@@ -7,7 +7,7 @@ here has a row for what each class does.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -107,18 +107,7 @@ class Languages:
 
     def find(self, option: str, code: str) -> str:
         """Return the code of a language that is given as a code or as its token."""
-        bare = self.marking.bare(code) if isinstance(code, str) else ""
-        if bare in self.tokens:
-            return bare
-        meant = did_you_mean(bare, self.tokens) if len(bare) < _LONGEST else ""
-        hint = meant.strip() or f"Give one of them: {self._some()}."
-        raise UsageError(
-            f"{option} is {short(code)}: it is none of the {len(self.tokens)} languages of the model", hint=hint
-        )
-
-    def _some(self) -> str:
-        named = ", ".join([*self.tokens][:_NAMED])
-        return f"{named} …" if len(self.tokens) > _NAMED else named
+        return find_code(option, self.marking.bare(code) if isinstance(code, str) else "", self.tokens, code)
 
     def around(self, code: str | None, *, target: bool) -> TemplateProcessing:
         """Return the processor that adds the special tokens around a text in the language ``code``."""
@@ -175,9 +164,38 @@ class Languages:
         if code is None and self.marking.needed:
             raise UsageError(
                 f"the model reads {len(self.tokens)} languages, and nothing says in which the {what} is",
-                hint=f"Give its code as {option}, such as {self._some()}",
+                hint=f"Give its code as {option}, such as {some_codes(self.tokens)}",
             )
         return code
+
+
+def find_code(option: str, code: str, codes: Collection[str], given: object = None) -> str:
+    """Return ``code`` if it is one of the ``codes``; ``given`` is how it was written.
+
+    Raises:
+        UsageError: it is none of them; the hint has the nearest one.
+    """
+    if code in codes:
+        return code
+    meant = did_you_mean(code, codes) if len(code) < _LONGEST else ""
+    raise UsageError(
+        f"{option} is {short(code if given is None else given)}: it is none of the {len(codes)} languages of the model",
+        hint=meant.strip() or f"Give one of them: {some_codes(codes)}.",
+    )
+
+
+def some_codes(codes: Collection[str]) -> str:
+    """Return the first of the ``codes``, for a message."""
+    named = ", ".join([*codes][:_NAMED])
+    return f"{named} …" if len(codes) > _NAMED else named
+
+
+def language_numbers(config: Mapping[str, Any]) -> Mapping[str, int]:
+    """The languages for which the model itself has parts, adapters or embeddings, and their numbers there."""
+    named, numbered = config.get("languages"), config.get("lang2id")
+    if isinstance(named, list | tuple):
+        return {str(code): number for number, code in enumerate(named)}
+    return numbered if isinstance(numbered, Mapping) and config.get("use_lang_emb") else {}
 
 
 def read_languages(

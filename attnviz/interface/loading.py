@@ -30,7 +30,8 @@ def load(
         device: cpu, cuda, cuda:1, mps, or auto for the fastest; None is the CPU, or where your own model is.
         trust_remote_code: let transformers run code that the checkpoint brings along.
         source_lang, target_lang: of a translation model, the codes of the languages of the text and of the target, as
-            its tokenizer writes them; None is what the tokenizer's settings say.
+            its tokenizer writes them; None is what the tokenizer's settings say. The first also chooses among the parts
+            that a model has for languages, such as adapters.
 
     Raises:
         ModelError: it can't be found or read.

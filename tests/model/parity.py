@@ -85,6 +85,7 @@ def theirs_of(model: Any, variant: Variant) -> dict[Kind, Result]:
     assert model.config._attn_implementation == "eager"
     with torch.inference_mode():
         given = inputs(variant.ids, variant.types, variant.target)
+        given |= {name: torch.tensor(ids)[:, : len(variant.ids)] for name, ids in variant.given.items()}
         output = model(**given, output_attentions=True, output_hidden_states=True, use_cache=False)
     if variant.target is None:
         return {"self": (weights_of(variant, torch.cat(output.attentions)), _stack(output.hidden_states))}

@@ -21,7 +21,7 @@ from tests.model.variants import all_variants
 from tests.model.variants.opt import opt
 
 WHOLE = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "MTModel")
-ENCODERS = ("bert", "albert", "electra", "distilbert", "mpnet", "roberta", "modernbert", "deberta-v2")
+ENCODERS = ("bert", "albert", "electra", "distilbert", "mpnet", "roberta", "modernbert", "deberta-v2", "xmod")
 CASES = {case: variant for case, variant in all_variants().items() if variant.model.endswith(WHOLE)}
 CASES |= {(family, name): variant for (family, name), variant in all_variants().items() if family in ENCODERS}
 CASES["opt", "norms after sums, narrow tokens, a head"] = opt(

@@ -54,7 +54,7 @@ def classifiers() -> dict[tuple[str, str], Any]:
     found = {}
     for (family, _), variant in all_variants().items():
         for ending in ("ForSequenceClassification", "ForTokenClassification"):
-            stem = re.sub(r"(Model|For\w+|LMHeadModel|EncoderModel)$", "", variant.model)
+            stem = re.sub(r"(Model|For(?!mer)\w+|LMHeadModel|EncoderModel)$", "", variant.model)
             name = f"{stem.removesuffix('LMHead')}{ending}"
             left_out = stem == "Gemma3" or variant.target is not None or ("Seq" in ending and family in TWO)
             if hasattr(transformers, name) and not left_out:
@@ -83,7 +83,8 @@ def made(name: str, config: Any, **more: Any) -> Any:
 
 def theirs(model: Any, ids: tuple[int, ...]) -> Any:
     with torch.inference_mode():
-        return model(input_ids=torch.tensor([ids])).logits[0].numpy()
+        read = torch.tensor([ids])
+        return model(input_ids=read, attention_mask=torch.ones_like(read)).logits[0].numpy()
 
 
 @pytest.mark.parametrize("case", classifiers(), ids=" ".join)

@@ -37,6 +37,8 @@ def describe(spec: Spec) -> dict[str, str]:
     else:
         facts = _stack(spec)
     facts["vocabulary"] = f"{spec.embedding.vocabulary:,} tokens"
+    if spec.language:
+        facts["language"] = spec.language
     if spec.head:
         facts["head"] = TIED if spec.head.tied else "a matrix of its own"
     return facts | {"parameters": f"{parameters(spec):,}, without a head"}
@@ -67,6 +69,7 @@ def _stack(spec: Spec) -> dict[str, str]:
         "norms": _norms(spec),
         "MLP": _of_all(spec, lambda layer: _experts(layer.mlp) if isinstance(layer.mlp, Experts) else _mlp(layer.mlp)),
     }
+    facts["adapter"] = _of_all(spec, lambda layer: f"{_mlp(layer.adapter.mlp)}, after the MLP" if layer.adapter else "")
     if spec.limit:
         facts["limit"] = f"{spec.limit:,} tokens"
     return {name: words for name, words in facts.items() if words}

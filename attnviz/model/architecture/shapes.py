@@ -88,8 +88,8 @@ def _embedding(spec: Embedding, width: int) -> Iterator[tuple[str, TensorShape]]
     yield "embed.tokens.weight", (spec.vocabulary, projection.size if projection else width)
     if spec.types:
         yield "embed.types.weight", (spec.types, inner)
-    if spec.tasks:
-        yield "embed.tasks.weight", (spec.tasks, inner)
+    if spec.kinds:
+        yield "embed.kinds.weight", (spec.kinds, inner)
     if isinstance(spec.positions, Learned):
         yield "embed.positions.weight", (spec.positions.count + spec.positions.offset, inner)
     if spec.norm:
@@ -112,6 +112,10 @@ def _layer(at: str, layer: LayerSpec, width: int, memory: int) -> Iterator[tuple
         yield f"{at}.convolution.weight", (width, width // layer.convolution.groups, layer.convolution.size)
         yield f"{at}.convolution.bias", (width,)
         yield from _norm(f"{at}.convolution.norm", layer.convolution.norm, (width,))
+    if layer.adapter:
+        yield from _mlp(f"{at}.adapter", layer.adapter.mlp, width)
+        if layer.adapter.norm == "own":
+            yield from _norm(f"{at}.adapter.norm", norms.norm, (width,))
     parts = ["attention", "cross", "mlp"] if layer.cross else ["attention", "mlp"]
     if isinstance(norms, ParallelNorm) and norms.shared:
         parts.remove("mlp")

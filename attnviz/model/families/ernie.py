@@ -12,7 +12,7 @@ from attnviz.model.families.bert import bert_embedding, bert_positions, bert_spe
 PREFIX = "ernie."
 classifier = pooled_classifier(PREFIX)
 
-NAMES = {**BERT_NAMES, "embeddings.task_type_embeddings.weight": "embed.tasks.weight"}
+NAMES = {**BERT_NAMES, "embeddings.task_type_embeddings.weight": "embed.kinds.weight"}
 
 
 def spec(config: Config) -> Spec:
@@ -20,4 +20,4 @@ def spec(config: Config) -> Spec:
     norm = LayerNorm(config.number("layer_norm_eps", 1e-12))
     tasks = config.size("task_type_vocab_size", 3)
     embedding = bert_embedding(config, bert_positions(config), norm)
-    return bert_spec(config, replace(embedding, tasks=tasks if config.flag("use_task_id") else 0), PostNorm(norm))
+    return bert_spec(config, replace(embedding, kinds=tasks if config.flag("use_task_id") else 0), PostNorm(norm))

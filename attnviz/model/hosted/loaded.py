@@ -36,6 +36,7 @@ class Loaded:
         classifier: Any = None,
         labels: Labels | None = None,
         open_writer: Callable[[], Any] | None = None,
+        language: int | None = None,
     ) -> None:
         """Wrap a loaded model.
 
@@ -47,7 +48,9 @@ class Loaded:
             classifier: the model around this one that classifies, if there is one.
             labels: the labels of this classifier.
             open_writer: opens the model with its head that predicts tokens.
+            language: the number of the language of all texts, in a model that has parts for each.
         """
+        self.language = language
         self._open_writer = open_writer
         self.classifier, self.labels = classifier, labels if classifier is not None else None
         self.model, self.model_name, self.unread = model, name, unread
@@ -115,6 +118,10 @@ class Loaded:
         inputs = {"input_ids": torch.tensor([encoding.ids], device=device)}
         if "attention_mask" in self._accepts:
             inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+        if "lang_ids" in self._accepts:
+            inputs["lang_ids"] = torch.tensor([self.language or 0], device=device)
+        elif "langs" in self._accepts and self.language is not None:
+            inputs["langs"] = torch.full_like(inputs["input_ids"], self.language)
         if isinstance(encoding, Padded):
             inputs |= self._padding(encoding, device)
         if any(encoding.type_ids) and reads_types(type(self.model), self.model.config):

@@ -16,6 +16,7 @@ import transformers
 from torch import nn
 
 from attnviz.checkpoint import Checkpoint, quiet_transformers
+from attnviz.encoding import language_numbers
 from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.hosted.copies import cast, deep_copy
 from attnviz.model.hosted.model import Hosted
@@ -75,7 +76,8 @@ def open_hosted(
     elif start is None:
         start = _first(checkpoint, "bos_token_id")
     writer = partial(open_with_head, checkpoint, dtype, device, trust_remote_code=trust_remote_code)
-    return Hosted(model, checkpoint.name, start, unread, classifier and classifier[0], labels, writer)
+    language = language_numbers(checkpoint.config).get(str(checkpoint.config.get("default_language")))
+    return Hosted(model, checkpoint.name, start, unread, classifier and classifier[0], labels, writer, language)
 
 
 def _classifier(

@@ -151,7 +151,7 @@ class Hosted(Loaded, Intervened):
         """The model with its head that predicts tokens; one from files is loaded again."""
         if self._open_writer is None:
             raise ModelError("the model has no head that predicts the next token")
-        return Hosted(self._open_writer(), self.model_name, self.start)
+        return Hosted(self._open_writer(), self.model_name, self.start, language=self.language)
 
     def next_logits(
         self, encoding: Encoding, target: Encoding | None = None, observers: Sequence[Observer] = ()

@@ -107,7 +107,7 @@ def choose_backend(hosted: Hosted) -> Hosted:
         UnsupportedModel: the model attends by itself and returns no weights, or neither backend can run it.
     """
     given = hosted.model_name, hosted.start, hosted.unread, hosted.classifier, hosted.labels, hosted._open_writer
-    other = Observed(hosted.model, *given)
+    other = Observed(hosted.model, *given, hosted.language)
     encoding, target = _few(hosted)
     if not has_own_attention(hosted.model):
         other.run(encoding, (), target)

@@ -10,7 +10,7 @@ read it, is theirs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 from attnviz.attention.kernel import Kind
 from attnviz.attention.values import Values
 from attnviz.errors import UsageError
-from attnviz.model.architecture.spec import BranchNorm, LayerSpec, ParallelNorm, PostNorm, SandwichNorm
+from attnviz.model.architecture.spec import Adapter, BranchNorm, LayerSpec, ParallelNorm, PostNorm, SandwichNorm
 from attnviz.model.native.forward import Network
 from attnviz.model.native.run import Run
 from attnviz.model.native.sublayers import FrozenNorm
@@ -55,7 +55,7 @@ class Attribution:
         heads: of each head of each kind, (L, H, R).
         readers: how the values of each layer are read, u (H, R, D): a head's part that comes from token j is
             A[q, j] · ⟨u, v_j⟩.
-        mlps: of each MLP, (L, R).
+        mlps: of each MLP, with the adapter behind it, (L, R).
         embeddings: of the embeddings of the token itself.
         biases: of what does not depend on the text: the biases of attention, of MLPs, of norms, and of the rest.
     """
@@ -133,8 +133,21 @@ def _written(network: Network, i: int, x: Tensor, contexts: Contexts, rows: Tens
             context = contexts["cross" if part == "cross" else network.kind][i][:, rows]  # (H, R, D)
             output = network._linear(f"{name}.output", context.transpose(0, 1).flatten(1))
         found.append(joined(network, name, layer, x.double(), output.double()))
+        if part == "mlp" and layer.adapter:
+            found.append(_adapted(network, at, layer, layer.adapter, x + output))
         x = x + output if parallel else network._residual(name, layer, partial(_given, output), x)
     return found, x
+
+
+def _adapted(network: Network, at: str, layer: LayerSpec, adapter: Adapter, x: Tensor) -> Written:
+    """What the adapter of the layer ``at`` writes to the sum ``x`` (R, C) that it reads."""
+    read = network._adapter_reads(at, adapter, layer.norms.norm, x)
+    output = network._mlp(f"{at}.adapter", adapter.mlp, read).double()
+    found = Written(f"{at}.adapter", output)
+    if not isinstance(layer.norms, PostNorm):
+        return found
+    whole = (read if adapter.normed else x) + output
+    return replace(found, whole=network.frozen_norm(f"{at}.mlp.norm", layer.norms.norm, whole))
 
 
 def _given(output: Tensor, _: Tensor) -> Tensor:
@@ -143,6 +156,12 @@ def _given(output: Tensor, _: Tensor) -> Tensor:
 
 def joined(network: Network, at: str, layer: LayerSpec, x: Tensor, output: Tensor) -> Written:
     """How the ``output`` (R, C) of the sublayer ``at`` joins the states ``x`` (R, C)."""
+    if layer.adapter and at.endswith(".mlp"):
+        found = Written(at, output, layer.residual)
+        if not (layer.adapter.norm and layer.adapter.normed):
+            return found
+        normed = at if layer.adapter.norm == "mlp" else f"{at.removesuffix('.mlp')}.adapter"
+        return replace(found, whole=network.frozen_norm(f"{normed}.norm", layer.norms.norm, x + output))
     match layer.norms:
         case PostNorm(norm):
             return Written(at, output, whole=network.frozen_norm(f"{at}.norm", norm, x + output))
@@ -160,7 +179,7 @@ class _Walk:
 
     def __init__(self, network: Network, direction: Tensor) -> None:
         self._network, self._direction = network, direction
-        self._mlps: list[Tensor] = []
+        self._mlps: dict[int, Tensor] = {}
         self._heads: dict[Kind, list[Tensor]] = {}
         self.found = Attribution()
 
@@ -183,9 +202,10 @@ class _Walk:
                 self._constant("norm biases", direction, each.branch.bias)
                 direction = each.branch.back(direction)
             part = each.at.rpartition(".")[2]
-            if part == "mlp":
+            if part in ("mlp", "adapter"):
                 bias = self._network.tensors.get(f"{each.at}.down.bias")
-                self._mlps.insert(0, (direction * each.output).sum(-1) - self._constant("MLP biases", direction, bias))
+                adds = (direction * each.output).sum(-1) - self._constant("MLP biases", direction, bias)
+                self._mlps[i] = self._mlps.get(i, torch.zeros_like(adds)) + adds
             else:
                 kind: Kind = "cross" if part == "cross" else self._network.kind
                 self._read(kind, each.at, direction, contexts[kind][i][:, rows].double())
@@ -204,7 +224,7 @@ class _Walk:
             self._through(network.frozen_norm("embed.norm", embedding.norm, torch.stack([*normed.values()]).sum(0)))
         self.found.embeddings = {name: (self._direction * part).sum(-1) for name, part in normed.items()} | behind
         self.found.heads = {kind: torch.stack(each) for kind, each in self._heads.items()}
-        self.found.mlps = torch.stack(self._mlps)
+        self.found.mlps = torch.stack([self._mlps[i] for i in sorted(self._mlps)])
 
     def _read(self, kind: Kind, at: str, direction: Tensor, context: Tensor) -> None:
         """Count the heads of an attention, by what they give (H, R, D)."""

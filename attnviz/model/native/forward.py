@@ -154,7 +154,7 @@ class Network(Sublayers):
 
     def embedded(self, ids: Tensor, type_ids: Sequence[int], run: Run) -> dict[str, Tensor]:
         """Return what the embeddings are the sum of, (T, C) each, before their norm: tokens, types, positions and the
-        task.
+        kind of text.
         """
         embedding, tensors = self.spec.embedding, self.tensors
         x = tensors["embed.tokens.weight"][ids].to(self.dtype)
@@ -173,8 +173,8 @@ class Network(Sublayers):
             found["positions"] = position.sinusoids(
                 row(embedding.positions), x.shape[-1], self.dtype, embedding.positions
             )
-        if embedding.tasks:
-            found["tasks"] = tensors["embed.tasks.weight"][torch.zeros_like(ids)]
+        if embedding.kinds:
+            found["kind"] = tensors["embed.kinds.weight"][torch.full_like(ids, embedding.kind)]
         return found
 
     def relative_table(self) -> Tensor:
@@ -226,13 +226,14 @@ class Network(Sublayers):
     def _residual(self, at: str, layer: LayerSpec, sublayer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         branch = sublayer(self._entering(at, layer, x))
         match layer.norms:
-            case PostNorm(kind):
-                return self._norm(f"{at}.norm", kind, branch.add_(x))
             case BranchNorm(kind):
                 branch = self._norm(f"{at}.norm", kind, branch)
             case SandwichNorm(kind):
                 branch = self._norm(f"{at}.norm_after", kind, branch)
-        return (branch if layer.residual == 1 else branch * layer.residual).add_(x)
+        x = (branch if layer.residual == 1 else branch * layer.residual).add_(x)
+        if layer.adapter and at.endswith(".mlp"):
+            x = self._adapt(at.removesuffix(".mlp"), layer.adapter, layer.norms.norm, x)
+        return self._norm(f"{at}.norm", layer.norms.norm, x) if isinstance(layer.norms, PostNorm) else x
 
     def _attention(
         self, i: int, spec: AttentionSpec, run: Run, table: Tensor, x: Tensor, *, shown: bool = False

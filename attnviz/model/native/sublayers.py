@@ -16,6 +16,7 @@ from attnviz.model.architecture.activations import ACTIVATIONS, xielu
 from attnviz.model.architecture.spec import (
     MLP,
     XIELU,
+    Adapter,
     ALiBi,
     AttentionSpec,
     Convolution,
@@ -223,6 +224,14 @@ class Sublayers:
             left = torch.ones_like(each[..., 0], dtype=torch.bool).scatter(-1, best, value=False)
             scores = each.masked_fill(left[..., None], -torch.inf).flatten(-2)
         return scores.topk(spec.chosen, dim=-1).indices
+
+    def _adapt(self, at: str, adapter: Adapter, norm: Norm, x: Tensor) -> Tensor:
+        """What leaves the adapter of the layer ``at``, of the states ``x``; ``norm`` are its norms."""
+        read = self._adapter_reads(at, adapter, norm, x)
+        return self._mlp(f"{at}.adapter", adapter.mlp, read).add_(read if adapter.normed else x)
+
+    def _adapter_reads(self, at: str, adapter: Adapter, norm: Norm, x: Tensor) -> Tensor:
+        return self._norm(f"{at}.{'adapter' if adapter.norm == 'own' else 'mlp'}.norm", norm, x) if adapter.norm else x
 
     def _convolve(self, at: str, spec: Convolution, entered: Tensor, x: Tensor, run: Run) -> Tensor:
         weight, bias = self.tensors[f"{at}.weight"], self.tensors[f"{at}.bias"]

@@ -37,6 +37,7 @@ _NEEDLESS = re.compile(
     r"|rotary_emb\.inv_freq"  # computed
     r"|weight_integer|bias_integer|(fc|norm|weight|act)_scaling_factor|x_(min|max)|shift"  # for integers (I-BERT)
     r"|entity_(embeddings|predictions)\..*|(w2e|e2w|e2e)_query\.(weight|bias)"  # of entities, beside the text (LUKE)
+    r"|adapter_modules\..*|lang_embeddings\.weight"  # of other languages (X-MOD), of languages (XLM)
     r"|EncDecAttention\.relative_attention_bias\.weight)$"  # in T5's first version, which never used it
 )
 """Tensors on which no attention weight depends; transformers ignores them as well."""
@@ -182,7 +183,7 @@ def _places(family: Family, spec: Spec, needed: Mapping[str, TensorShape]) -> It
                 heads = needed.get(name, (1,))[0] if theirs.count("{}") > 1 else 1
                 inner = name.removesuffix(".weight.blocks").removeprefix(f"layers.{i}.")
                 groups = dict(stack.blocks).get(inner, layer.attention.kv_heads)
-                yield [theirs.format(at, head) for head in range(heads)], name, groups
+                yield [theirs.format(at, head, language=spec.language) for head in range(heads)], name, groups
 
 
 def _parts(our: str) -> list[str]:

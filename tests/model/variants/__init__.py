@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -24,7 +24,8 @@ class Variant:
     """A random model: the class of transformers, its config, and how it is made telling.
 
     ``scale`` is the deviation of its parameters, ``edit`` changes them after that; attention must be neither near
-    uniform nor near one-hot in any layer. ``types`` are token type ids, ``target`` what a decoder reads.
+    uniform nor near one-hot in any layer. ``types`` are token type ids, ``target`` what a decoder reads, ``given`` what
+    transformers' model is given beside.
     """
 
     model: str
@@ -34,6 +35,7 @@ class Variant:
     target: Sequence[int] | None = None
     scale: float = 0.3
     edit: Callable[[torch.nn.Module], None] | None = None
+    given: Mapping[str, Sequence[Sequence[int]]] = field(default_factory=dict)
 
 
 def all_variants() -> dict[tuple[str, str], Variant]:

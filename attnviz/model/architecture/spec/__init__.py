@@ -7,6 +7,7 @@ names: ``position=Rotary(...)``, not ``use_rope=True``. Sizes use the shape lett
 from attnviz.model.architecture.spec.blocks import (
     MLP,
     XIELU,
+    Adapter,
     AttentionSpec,
     Convolution,
     Experts,
@@ -49,6 +50,7 @@ __all__ = [
     "MLP",
     "XIELU",
     "ALiBi",
+    "Adapter",
     "AttentionSpec",
     "BranchNorm",
     "Classifier",

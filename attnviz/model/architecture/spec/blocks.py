@@ -200,6 +200,21 @@ class Convolution:
 
 
 @dataclass(frozen=True)
+class Adapter:
+    """x = y + mlp(norm(x)), of the sum x that a layer's MLP adds to, before a norm behind it (Houlsby et al. 2019).
+
+    Args:
+        mlp: the MLP, a small one.
+        norm: the norm of what it reads: one of its ``own``, that of the layer's ``mlp``, or none.
+        normed: whether y is norm(x) rather than x.
+    """
+
+    mlp: MLP
+    norm: Literal["own", "mlp"] | None
+    normed: bool
+
+
+@dataclass(frozen=True)
 class LayerSpec:
     """One block.
 
@@ -210,6 +225,7 @@ class LayerSpec:
         cross: the attention of a decoder to its encoder, between the other two sublayers.
         residual: the factor of what each sublayer adds (Granite).
         convolution: a convolution after the sublayers.
+        adapter: an adapter after the MLP.
     """
 
     attention: AttentionSpec
@@ -218,3 +234,4 @@ class LayerSpec:
     cross: AttentionSpec | None = None
     residual: float = 1.0
     convolution: Convolution | None = None
+    adapter: Adapter | None = None

@@ -26,8 +26,8 @@ class Projection:
 class Embedding:
     """Token vectors times ``scale``, plus positions and token types, then a norm, as far as there are any.
 
-    Of ``tasks`` vectors, one for each task that a text may be for, the first is added to each token (ERNIE). With
-    ``early`` the token vectors alone are normed, before the rest is added.
+    Of ``kinds`` vectors, one for each kind of text (by task in ERNIE, by language in XLM), that of ``kind`` is added to
+    each token. With ``early`` the token vectors alone are normed, before the rest is added.
     """
 
     vocabulary: int
@@ -36,7 +36,8 @@ class Embedding:
     norm: Norm | None = None
     scale: float = 1.0
     projection: Projection | None = None
-    tasks: int = 0
+    kinds: int = 0
+    kind: int = 0
     early: bool = False
 
 
@@ -72,6 +73,7 @@ class Spec:
         apart: whether a decoder and its encoder have token vectors of their own.
         blocks: the names, within a layer, of its matrices that are zero beside blocks along the diagonal, and the
             number of these blocks (SqueezeBERT).
+        language: the language whose tensors are used, of a model that has some for each.
     """
 
     width: int
@@ -86,6 +88,7 @@ class Spec:
     wraps: bool = False
     apart: bool = False
     blocks: tuple[tuple[str, int], ...] = ()
+    language: str | None = None
 
     def with_layers(self, change: Callable[[LayerSpec], LayerSpec]) -> Spec:
         """The same model with other layers: what ``change`` makes of each."""
