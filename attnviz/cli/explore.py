@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from attnviz.cli import console, page, signals, source
-from attnviz.cli.options import VIEW, FromOption, MapOptions, ModelOptions, TextOptions, spread
+from attnviz.cli.options import VIEW, FromOption, MapOptions, ModelOptions, TextOptions, ThresholdOption, spread
+from attnviz.cli.parsing import parse_weight
 from attnviz.cli.reading import decode_argument, read_words
 from attnviz.cli.request import read_request
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from attnviz.explore.app import Explorer
-    from attnviz.explore.session import Session
+    from attnviz.explore.session import Save, Session
     from attnviz.explore.source import Source
     from attnviz.interface import Model
     from attnviz.record import Observation, Request
@@ -40,13 +43,14 @@ def explore(
         str | None,
         typer.Option(metavar="WORD", help="Rank the heads by the links of this word.", rich_help_panel=VIEW),
     ] = None,
+    threshold: ThresholdOption = None,
 ) -> None:
     """Explore a text's attention in the terminal: heads, maps and words, with keys or the mouse."""
     if maps.rows or maps.cols:
         raise UsageError("--rows and --cols are for what is printed or drawn: in the explorer, Enter zooms into a map")
     Explorer = _program()  # noqa: N806  (a class)
     _require_terminal()
-    request = read_request(maps, evidence=False)
+    request = read_request(maps, evidence=False, threshold=parse_weight("--threshold", threshold) or 0.0)
     session = _session(text, reading, start, model, maps, request, token)
     if text == "-":
         _take_keys_from_terminal()
@@ -137,10 +141,10 @@ def _look() -> tuple[Any, bool]:
     return Look("ember" if dark else "ink", plain, "#3ee6d0" if dark else "#e4572e"), dark
 
 
-def _saver(words: Callable[[str, str | None, Sequence[str]], str]) -> Callable[[Observation, Request, Path], None]:
+def _saver(words: Callable[[str, str | None, Sequence[str]], str]) -> Save:
     """Return what writes a file: a picture of the head that is asked for, a page, or the record."""
 
-    def save(found: Observation, request: Request, path: Path) -> None:
+    def save(found: Observation, request: Request, path: Path, other: Observation | None) -> None:
         from attnviz import record
         from attnviz.cli.export import PAGES, PICTURES, save_picture
         from attnviz.cli.files import output_path, replace_output
@@ -152,7 +156,12 @@ def _saver(words: Callable[[str, str | None, Sequence[str]], str]) -> Callable[[
             from attnviz.render import figure
 
             view = figure.choose_view(None, request)
-            save_picture(lambda style: figure.draw_view(found, view, style), figure.Style(), path, force=False)
+
+            def draw(style: figure.Style) -> Figure:
+                two = other and figure.draw_two(found, lambda _: other, style)
+                return two or figure.draw_view(found, view, style)
+
+            save_picture(draw, figure.Style(), path, force=False)
             return
         with replace_output(path, force=False) as partial:
             if path.suffix in PAGES:

@@ -20,8 +20,10 @@ from attnviz.cli.options import (
     ModelOptions,
     NeuronsOption,
     TextOptions,
+    ThresholdOption,
     spread,
 )
+from attnviz.cli.parsing import parse_weight
 from attnviz.cli.pictures import PictureOptions
 from attnviz.cli.reading import decode_argument
 from attnviz.cli.request import read_request
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
 
 PICTURES = (".png", ".svg", ".pdf")
 PAGES = (".html",)
-CELLS = 1000
-"""The most cells across and down that are kept of a long text's maps for a picture."""
 
 
 @spread
@@ -53,6 +53,7 @@ def export(
     model: ModelOptions,
     maps: MapOptions,
     picture: PictureOptions,
+    threshold: ThresholdOption = None,
     neurons: NeuronsOption = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
     max_memory: MemoryOption = None,
@@ -62,13 +63,18 @@ def export(
     Without --layer and --head the picture is a grid of all heads; with them, these heads with their words.
     """
     text, out = _arguments(arguments)
-    request = read_request(maps, size=CELLS, evidence=False)
+    from attnviz.render.heatmap import PICTURE_CELLS
+
+    least = parse_weight("--threshold", threshold) or 0.0
+    request = read_request(maps, size=PICTURE_CELLS, evidence=False, threshold=least)
     from attnviz import record as records
     from attnviz.render.labels import clean
 
     path = output_path(out, PICTURES + PAGES + records.FORMATS, force=force)
     if text is None and reading.file is None and not start:
         raise _no_text()
+    if request.threshold and path.suffix not in PICTURES:
+        raise UsageError("--threshold is for pictures: a page has one of its own, and a record all weights")
     if path.suffix in PAGES:
         page.require_page_options(maps, picture.given())
         sources = page.read_sources(text, start, reading, model, request, neurons=neurons)
@@ -109,12 +115,13 @@ def _drawing(
     from attnviz.render import figure
 
     request = replace(request, words=picture.words())
-    versus = picture.versus is not None or picture.versus_model is not None
+    versus = any(each is not None for each in (picture.versus, picture.versus_model, picture.versus_head))
     view = figure.choose_view(picture.view, request, versus=versus, horizontal=picture.horizontal)
+    second = _other_head(picture)
     found, _ = source.observe_source(text, reading, start, model, figure.request_for(view, request))
     if view != "difference":
         return lambda style: figure.draw_view(found, view, style, horizontal=picture.horizontal)
-    if start and picture.versus is None:
+    if start and picture.versus is None and second is None:
         raise UsageError("a record holds one model: --versus-model needs a text", hint="Give --versus TEXT as well.")
     if picture.versus_model is not None:
         model = replace(model, model=picture.versus_model)
@@ -123,9 +130,30 @@ def _drawing(
 
     @cache
     def other(heads: Heads) -> Observation:
-        return source.observe_source(text, reading, start, model, replace(request, heads=heads))[0]
+        return source.observe_source(text, reading, start, model, replace(request, heads=second or heads))[0]
 
     return lambda style: figure.draw_two(found, other, style)
+
+
+def _other_head(picture: PictureOptions) -> Heads | None:
+    """The other head of a difference, if it is one of the same text.
+
+    Raises:
+        UsageError: it can't be read; another text or model is given as well.
+    """
+    from attnviz.analysis.effects.places import read_heads
+    from attnviz.record import Heads
+
+    if picture.versus_head is None:
+        return None
+    if picture.versus is not None or picture.versus_model is not None:
+        raise UsageError(
+            "--versus-head is given, and another text or model", hint="Give one of them: a difference is of two maps."
+        )
+    ((layer, head),) = read_heads([picture.versus_head])
+    if head is None:
+        raise UsageError(f"--versus-head is {picture.versus_head!r}, all heads of a layer", hint="Name one: 5.7")
+    return Heads((layer,), (head,))
 
 
 def save_picture(draw: Callable[[Style], Figure], style: Style, path: Path, *, force: bool) -> None:

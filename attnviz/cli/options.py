@@ -275,6 +275,17 @@ FromOption = Annotated[
 ]
 
 
+ThresholdOption = Annotated[
+    str | None,
+    typer.Option(
+        "--threshold",
+        metavar="WEIGHT",
+        help="Leave smaller weights out of the maps: 0.1 or 10%.",
+        rich_help_panel=VIEW,
+    ),
+]
+
+
 NeuronsOption = Annotated[
     bool,
     typer.Option(

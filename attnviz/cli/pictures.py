@@ -28,7 +28,7 @@ class ViewOptions:
         typer.Option(
             metavar="VIEW",
             help="grid (all heads), head, arcs (lines between words), token (what one word looks at), profile (figures "
-            "of heads) or difference (two texts or models).",
+            "of heads) or difference (two texts, models or heads).",
             show_default="grid, or head with --layer or --head",
             rich_help_panel=_PANEL,
         ),
@@ -46,6 +46,10 @@ class ViewOptions:
     ] = None
     versus_model: Annotated[
         str | None, typer.Option(metavar="MODEL", help="The other model of a difference.", rich_help_panel=_PANEL)
+    ] = None
+    versus_head: Annotated[
+        str | None,
+        typer.Option(metavar="L.H", help="The other head of a difference: 5.7, or L5H7.", rich_help_panel=_PANEL),
     ] = None
     horizontal: Annotated[
         bool, typer.Option("--horizontal", help="Arcs between two lines of words.", rich_help_panel=_PANEL)
@@ -136,7 +140,7 @@ class PictureOptions(LookOptions, ViewOptions):
     @property
     def chooses(self) -> bool:
         """Whether anything is asked of what is drawn, not of its looks."""
-        return bool(self.view or self.token or self.versus or self.versus_model)
+        return bool(self.view or self.token or self.versus or self.versus_model or self.versus_head)
 
     def style(self) -> Style:
         """The look of the picture.

@@ -18,9 +18,10 @@ from attnviz.cli.options import (
     ModelOptions,
     NeuronsOption,
     TextOptions,
+    ThresholdOption,
     spread,
 )
-from attnviz.cli.parsing import parse_top
+from attnviz.cli.parsing import parse_top, parse_weight
 from attnviz.cli.reading import decode_argument
 from attnviz.cli.request import read_request
 from attnviz.errors import UsageError
@@ -91,6 +92,7 @@ def show(
             rich_help_panel=VIEW,
         ),
     ] = "link",
+    threshold: ThresholdOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
     check: Annotated[bool, typer.Option(help="Compare with transformers afterwards.")] = True,
     opened: Annotated[bool, typer.Option("--open", help="Open a page to look around in, in the browser.")] = False,
@@ -108,7 +110,7 @@ def show(
     """Show which words each head of each layer looks at."""
     words, most = tuple(map(decode_argument, token or ())), parse_top(top)
     if opened:
-        page.require_page_options(maps, {})
+        page.require_page_options(maps, {"--threshold": threshold})
     elif neurons:
         raise UsageError("--neurons are for the page: give --open as well")
     request = read_request(
@@ -116,6 +118,7 @@ def show(
         everything=everything,
         words=words,
         cell=cell,
+        threshold=parse_weight("--threshold", threshold) or 0.0,
         rank=rank,
         received=received,
         top=most or _KEYS,

@@ -13,7 +13,7 @@ from attnviz.analysis.text.find import find_links
 from attnviz.analysis.text.replaying import with_pairs
 from attnviz.errors import AttnvizError
 from attnviz.explore import view as views
-from attnviz.explore.command import options_of, picture_request
+from attnviz.explore.command import picture_request, shown_again
 from attnviz.explore.material import Material
 from attnviz.explore.screens import Ask, Sheet
 from attnviz.explore.session import Session
@@ -147,11 +147,17 @@ class Asking(Showing):
 
     def _save(self, path: Path) -> None:
         material, source = self.scene.there, self.source
-        request = picture_request(self.view, material, self.session.request)
-        command = self._command("export", path)
+        view, usual = self.view, self.session.request
+        request = picture_request(view, material, usual, view.head if view.other is None else view.other)
+        command = self._command(path)
 
         def work() -> None:
-            self.session.save(source.observe(request, lambda *_: None), request, path)
+            found, other = source.observe(request, lambda *_: None), None
+            if view.other is not None:
+                other = source.observe(picture_request(view, material, usual, view.head), lambda *_: None)
+            elif view.versus is not None:
+                other = source.of_text(view.versus).observe(request, lambda *_: None)
+            self.session.save(found, request, path, other)
 
         def done(_: None) -> None:
             self.said.append(command)
@@ -159,14 +165,12 @@ class Asking(Showing):
 
         self.in_thread(work, done, f"writing {path.name}")
 
-    def _command(self, name: str, path: Path | None = None) -> str:
-        options = options_of(self.view, self.scene.there, usual=self.session.request)
-        if path is not None and path.suffix in (".json", ".safetensors"):
-            options = []
-        return self.session.words(name, self.text, [*([] if path is None else [str(path)]), *options])
+    def _command(self, path: Path | None = None) -> str:
+        name, words = shown_again(self.view, self.scene.there, self.session.request, path)
+        return self.session.words(name, self.text, words)
 
     def action_copy(self) -> None:
         """Copy the command that shows the same."""
-        command = self._command("show")
+        command = self._command()
         self.copy_to_clipboard(command)
         self.say(f"copied: {command}")

@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from attnviz.explore.material import Material
-from attnviz.explore.view import View
+from attnviz.explore.view import Place, View
 from attnviz.record import Crop, Heads, Request
+from attnviz.render.heatmap import PICTURE_CELLS
+
+
+def shown_again(view: View, material: Material, usual: Request, path: Path | None = None) -> tuple[str, list[str]]:
+    """The name of the command that makes a ``path`` again, or prints what is shown, and its words beside the text.
+
+    Two heads have a difference only in a picture; of two texts ``compare`` prints how heads differ.
+    """
+    if path is None and view.versus is not None:
+        return "compare", [view.versus, *_kind(view)]
+    if path is None and view.other is not None:
+        path = Path("difference.svg")
+    if path is None:
+        cell = ["--cell", view.order] if view.order in ("entropy", "sink") else []
+        return "show", [*options_of(view, material, usual=usual), *cell]
+    if path.suffix in _ALL:
+        return "export", [str(path), *(_kind(view) if path.suffix == ".html" else [])]
+    return "export", [str(path), *options_of(view, material, usual=usual)]
+
+
+_ALL = (".json", ".safetensors", ".html")
+"""What holds all heads."""
 
 
 def options_of(view: View, material: Material, *, usual: Request) -> list[str]:
@@ -15,16 +38,17 @@ def options_of(view: View, material: Material, *, usual: Request) -> list[str]:
     ``usual`` is what the command line asked for: what is as it was there stands in the command already, but for the
     map, the unit and what is special.
     """
-    words: list[str] = []
-    if view.map is not None:
-        words += ["--map", view.map]
-    if view.unit != "word":
-        words += ["--unit", view.unit]
-    if view.special:
-        words.append("--special")
-    words += ["--layer", str(material.units.layers[view.head[0]])]
+    words, layers = _kind(view), material.units.layers
+    first = view.head if view.other is None else view.other  # the difference is the second minus the first
+    words += ["--layer", str(layers[first[0]])]
     if not material.units.measure.by_layer:
-        words += ["--head", str(view.head[1])]
+        words += ["--head", str(first[1])]
+    if view.other is not None:
+        return [*words, "--versus-head", f"{layers[view.head[0]]}.{view.head[1]}"]
+    if view.versus is not None:
+        return [*words, "--versus", view.versus]
+    if view.threshold:
+        words += ["--threshold", f"{view.threshold:g}"]
     if view.part is not None:
         for name, (start, stop) in zip(("--rows", "--cols"), view.part, strict=True):
             words += [name, f"{start}:{stop}"]
@@ -33,14 +57,25 @@ def options_of(view: View, material: Material, *, usual: Request) -> list[str]:
     return words
 
 
+def _kind(view: View) -> list[str]:
+    """Which map it is, and what rows and columns are."""
+    words = [] if view.map is None else ["--map", view.map]
+    words += [] if view.unit == "word" else ["--unit", view.unit]
+    return [*words, *(["--special"] if view.special else [])]
+
+
 def request_of(view: View, usual: Request) -> Request:
     """What is asked of the text for a view, whatever its head."""
-    return replace(usual, unit=view.unit, special=view.special, map=view.map, heads=Heads(), words=(), crop=Crop())
+    return replace(usual, unit=view.unit, special=view.special, map=view.map, heads=Heads(), words=(), crop=Crop(),
+                   threshold=0.0)  # fmt: skip
 
 
-def picture_request(view: View, material: Material, usual: Request) -> Request:
-    """What is asked of the text for a picture of the head under the cursor."""
-    heads = Heads((material.units.layers[view.head[0]],), (view.head[1],))
+def picture_request(view: View, material: Material, usual: Request, head: Place) -> Request:
+    """What is asked of the text for a picture of a head."""
+    heads = Heads((material.units.layers[head[0]],), (head[1],))
+    asked = replace(request_of(view, usual), heads=heads, size=PICTURE_CELLS)
+    if view.other is not None or view.versus is not None:
+        return asked
     crop = Crop(*view.part) if view.part is not None else Crop()
     words = () if view.picked is None or view.part is not None else (material.units.queries.names[view.picked],)
-    return replace(request_of(view, usual), heads=heads, crop=crop, words=words)
+    return replace(asked, crop=crop, words=words, threshold=view.threshold)

@@ -11,6 +11,7 @@ from rich.style import Style
 
 from attnviz.analysis.text.links import Link
 from attnviz.analysis.text.ranked_heads import Order
+from attnviz.analysis.text.shown_maps import above
 from attnviz.explore import listing
 from attnviz.explore.drawing import Drawn, Line, Look, draw_cells
 from attnviz.explore.material import Material
@@ -102,7 +103,7 @@ class Scene:
         notes = []
         if view.other is not None:
             notes.append(f"{formatted(material.apart(view.head, view.other)[1], 'score')} bits apart")
-        if view.threshold:
+        if view.threshold and view.other is None and view.versus is None:
             notes.append(f"from {view.threshold:.0%} on")
         if view.part is not None:
             (a, b), (c, d) = view.part
@@ -287,4 +288,4 @@ def _above(heat: Heatmap, threshold: float) -> Heatmap:
     """A heatmap without the values below the threshold; its scale stays."""
     if not threshold:
         return heat
-    return replace(heat, values=np.where(np.abs(heat.values) >= threshold, heat.values, 0.0))
+    return replace(heat, values=above(heat.values, threshold))

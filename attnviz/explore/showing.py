@@ -34,7 +34,9 @@ class Showing(Working):
         super().__init__(own_colours=session.look.plain)
         self.session, self.source = session, session.source
         asked = session.request
-        self.scene = Scene(session.look, View(unit=asked.unit, special=asked.special, map=asked.map))
+        self.scene = Scene(
+            session.look, View(unit=asked.unit, special=asked.special, map=asked.map, threshold=asked.threshold)
+        )
         self.text: str | None = None
         self._known: dict[tuple[Any, ...], Material] = {}
         self._placed = self.view

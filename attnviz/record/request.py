@@ -88,6 +88,7 @@ class Request:
         per_token: weights are divided by how many tokens of the key's unit the query sees.
         heads: the heads whose maps are wanted.
         crop: the part of the maps that is wanted.
+        threshold: smaller weights are left out of the maps: they are 0 there.
         cell: which figure of each head the overview shows.
         top: how many keys are listed of each unit.
         rank: what the strongest links are ranked by: their ``weight``, or their ``lift``, how many times what is usual
@@ -116,6 +117,7 @@ class Request:
     per_token: bool = False
     heads: Heads = Heads()
     crop: Crop = Crop()
+    threshold: float = 0.0
     cell: Cell = "link"
     top: int = 3
     rank: Rank = "weight"

@@ -85,6 +85,7 @@ def _observed(observation: Observation, units: Reading) -> dict[str, Any]:
         "units": _units(units.queries, len(observation.encoding)),
         "key_units": None if observation.keys is None else _units(units.keys, len(observation.keys)),
         "per_token": observation.request.per_token,
+        "threshold": observation.request.threshold,
         "from_generated": observation.request.generated,
         "weights_kept": "observed" if observation.whole is None else "all",
         "function_words": {"language": units.language, "known": bool(function_words(units.language))},

@@ -20,6 +20,9 @@ Numbers = NDArray[np.intp]
 _SHORTENED = 1_000
 """The largest end of a band of distances that is written in full."""
 
+PICTURE_CELLS = 1000
+"""The most cells across and down that are kept of a long text's maps for a picture."""
+
 
 @dataclass(frozen=True, eq=False)
 class Heatmap:

@@ -157,7 +157,7 @@ MISSING = "/no/such/place"
         case("export", S, "out.png", "--view", "token", "--token", "river", code=2, said="no word 'river'"),
         case("export", S, "out.png", "--view", "token", "--token", "the", code=2, said="'the' is 3 words of the text"),
         case("export", S, "out.png", "--view", "grid", "--token", "bank", code=2, said="--token is for the views head"),
-        case("export", S, "out.png", "--view", "difference", code=2, said=("another text", "--versus or --versus-m")),
+        case("export", S, "out.png", "--view", "difference", code=2, said=("another text", "--versus, --versus-m")),
         case("export", S, "out.png", "--view", "arcs", "--versus", "a", code=2, said="is for the view difference"),
         case("export", S, "out.png", "--view", "arcs", "--own-scale", code=2, said="--own-scale is for the views grid"),
         case("export", S, "out.png", "--annotate", code=2, said="--annotate is for the views head and difference"),

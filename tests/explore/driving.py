@@ -41,7 +41,7 @@ def session(found: Record | None = None, **more: Any) -> Session:
     def words(name: str, text: str | None, options: Sequence[str]) -> str:
         return " ".join(["attnviz", name, *([] if text is None else [repr(text)]), *options])
 
-    def save(observed: Observation, request: Request, path: Path) -> None:
+    def save(observed: Observation, request: Request, path: Path, other: Observation | None) -> None:  # noqa: ARG001
         SAVED.append((observed, request, path))
 
     given: dict[str, Any] = {"source": Saved(found or small_record()), "request": Request(rank="lift")} | more

@@ -43,11 +43,13 @@ class Aligned:
         maps: the two.
         title: what they have in common.
         head: layer and head; None for the mean of the layer's heads.
+        other: those of the second map, where two heads are compared.
     """
 
     maps: tuple[NamedMap, NamedMap]
     title: str
     head: tuple[int, int | None]
+    other: tuple[int, int | None] | None = None
 
     @cached_property
     def difference(self) -> Array | None:
@@ -118,7 +120,7 @@ def _shown(labels: Sequence[str], places: Iterable[int]) -> str:
 
 
 def align(first: Summary, second: Summary) -> Aligned:
-    """Return the first map of two summaries side by side: of two texts, or of one text in two models.
+    """Return the first map of two summaries side by side: of two texts, of one text in two models, or of two heads.
 
     Raises:
         UsageError: a text so long that its weights were not kept one by one.
@@ -133,5 +135,6 @@ def align(first: Summary, second: Summary) -> Aligned:
         named_map(summary.observation, summary.units, summary.maps[0], name)
         for summary, name in zip((first, second), names, strict=True)
     ]
-    head = first.maps[0]
-    return Aligned((maps[0], maps[1]), models[0] if one_model else " and ".join(models), (head.layer, head.head))
+    title = models[0] if one_model else " and ".join(models)
+    head, other = ((each.maps[0].layer, each.maps[0].head) for each in (first, second))
+    return Aligned((maps[0], maps[1]), title, head, None if other == head or not one_model else other)

@@ -67,11 +67,16 @@ def _map(observation: Observation, units: Reading, layer: int, head: int | None)
     place = maps.layers.index(units.layers[layer])
     values = maps.values[place].mean(0) if head is None else maps.values[place, head]
     rows, columns, places = shown_cells(observation, units)
-    shown = values[places]
+    shown = above(values[places], observation.request.threshold)
     per_token = observation.request.per_token
     return HeadMap(
         units.layers[layer], head, shown, rows, columns, maps.down, maps.across, _size(observation), per_token
     )
+
+
+def above(weights: Array, threshold: float) -> Array:
+    """The weights without those that are smaller than a threshold, whatever their sign: they are 0."""
+    return np.where(np.abs(weights) >= threshold, weights, 0) if threshold else weights
 
 
 def hidden_shares(weights: Array, observation: Observation, *, pooled: bool) -> Array | None:
@@ -102,7 +107,8 @@ def grid(observation: Observation) -> Grid:
         values = values[[maps.layers.index(number) for number in layers]]
     if wanted.heads is not None:
         values = values[:, list(wanted.heads)]
-    return Grid(values[:, :, rows, columns], maps.down, maps.across, _size(observation), layers, wanted.heads or ())
+    shown = above(values[:, :, rows, columns], observation.request.threshold)
+    return Grid(shown, maps.down, maps.across, _size(observation), layers, wanted.heads or ())
 
 
 def _size(observation: Observation) -> tuple[int, int] | None:

@@ -63,5 +63,7 @@ def hidden_note(observation: Observation, share: float) -> str:
     hidden = [] if observation.special or observation.everything else ["special tokens and punctuation"]
     if observation.request.crop.columns != (None, None):
         hidden.append("columns left out")
+    if observation.request.threshold:
+        hidden.append(f"weights below {observation.request.threshold:g}")
     what = "weight" if observation.measure.plain else observation.measure.noun
     return f"hidden: {100 * share:.0f} % of these rows’ {what}, on {' and '.join(hidden) or 'what is not drawn'}"

@@ -37,11 +37,12 @@ def draw_difference(aligned: Aligned, units: Reading, style: Style | None = None
     largest = max(float(each.weights.max(initial=0.0)) for each in aligned.maps)
     share = units.measure.share
     scale = Scale(sheet.norm_of(style, largest), sheet.colours_of(style), share)
+    heads = [head_name(*each, units.measure) for each in (aligned.head, aligned.other) if each]
     panels = []
     for place, each in enumerate(aligned.maps):
         heatmap = Heatmap(each.weights, each.rows, each.columns, 0.0, largest, percent=share)
         bar = bar_label(units.measure) if place else None
-        heading = shorten_to(clean(each.name), LABEL, _HEADING)
+        heading = shorten_to(heads[place] if aligned.other else clean(each.name), LABEL, _HEADING)
         panels.append(Panel(heading, heatmap, each.columns, scale, each.hidden, bar=bar))
     notes = ["both on one scale"]
     if (change := aligned.difference) is None:
@@ -54,7 +55,7 @@ def draw_difference(aligned: Aligned, units: Reading, style: Style | None = None
     named = max(max(each.weights.shape) for each in aligned.maps) <= NAMED
     measure = "" if units.measure.plain else f"  {units.measure.name}"
     notes.insert(0, measure_note(units.measure))
-    title = f"{clean(aligned.title)}{measure}  {head_name(*aligned.head, units.measure)}"
+    title = f"{clean(aligned.title)}{measure}  {' and '.join(heads)}"
     around = Around(title, [note for note in notes if note], axis_names(units), "", named)
     return draw_panels(panels, around, style)
 

@@ -47,9 +47,12 @@ def choose_view(view: str | None, request: Request, *, versus: bool = False, hor
         meant = did_you_mean(str(view), known)
         raise UsageError(f"there is no view {short(view)}", hint=f"{meant}Views are {', '.join(known)}.")
     if versus and view != "difference":
-        raise UsageError(f"another text or model is for the view difference, not for {view}")
+        raise UsageError(f"another text, model or head is for the view difference, not for {view}")
     if view == "difference" and not versus:
-        raise UsageError("a difference needs another text or another model", hint="Give `versus` or `versus_model`.")
+        raise UsageError(
+            "a difference needs another text, another model or another head",
+            hint="Give `versus`, `versus_model` or `versus_head`.",
+        )
     if horizontal and view != "arcs":
         raise UsageError(f"`horizontal` is for the view arcs, not for {view}")
     if request.words and view in ("grid", "profile", "difference"):
@@ -133,7 +136,7 @@ def draw_two(first: Observation, observe_other: Callable[[Heads], Observation], 
 
     Args:
         first: what was observed of one text by one model.
-        observe_other: observes the other text or model in the head that is shown of the ``first``.
+        observe_other: observes the other text or model in the head that is shown of the ``first``, or another head.
         style: how the picture looks.
 
     Raises:

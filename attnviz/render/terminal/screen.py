@@ -116,7 +116,7 @@ def _map(summary: Summary, head: HeadMap) -> Iterator[RenderableType]:
     measure, heatmap = summary.units.measure, head_heatmap(summary.units, head)
     yield Title(
         head_name(head.layer, head.head, measure) + f" {measure.name}" * (not measure.plain),
-        f"{measure.rows}, {unit_of(measure, heatmap.unit)}{_per_token(summary)}",
+        f"{measure.rows}, {unit_of(measure, heatmap.unit)}{_per_token(summary)}{_threshold(summary)}",
     )
     yield Blocks(heatmap, scale=True)
     yield from legend(summary.units, head)
@@ -124,6 +124,11 @@ def _map(summary: Summary, head: HeadMap) -> Iterator[RenderableType]:
 
 def _per_token(summary: Summary) -> str:
     return " per token" if summary.observation.request.per_token else ""
+
+
+def _threshold(summary: Summary) -> str:
+    threshold = summary.observation.request.threshold
+    return f", weights from {threshold:g} on" if threshold else ""
 
 
 def _looks(summary: Summary, *, every: bool) -> Iterator[RenderableType]:
