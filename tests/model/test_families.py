@@ -23,7 +23,10 @@ from attnviz.model.native.weights import _parts
 from tests.model.variants import all_variants
 
 KINDS = sorted({*FAMILIES, *ALIASES})
-SAID = {"bigbird_pegasus": {"attention_type": "original_full"}}
+SAID = {
+    "bigbird_pegasus": {"attention_type": "original_full"},
+    "granitemoehybrid": {"layer_types": ["full_attention"] * 32},
+}
 """What a config must say, since our forward pass does not know what it is by default."""
 
 
@@ -221,6 +224,13 @@ def test_attention_to_blocks_is_refused() -> None:
         UnsupportedModel, match="attention_type is 'block_sparse'; our forward pass knows original_full"
     ):
         find_family({"model_type": "bigbird_pegasus"}).spec({})
+
+
+def test_layers_that_do_not_attend_are_refused() -> None:
+    with pytest.raises(UnsupportedModel, match="layer_types has mamba; our forward pass knows layers that attend"):
+        find_family({"model_type": "granitemoehybrid"}).spec(
+            {"num_hidden_layers": 2, "layer_types": ["attention", "mamba"]}
+        )
 
 
 @pytest.mark.parametrize("value", ["yes", 1, [True]])

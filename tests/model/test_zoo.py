@@ -44,7 +44,8 @@ def test_the_table_has_every_model_type_of_transformers() -> None:
 
 def test_the_native_types_are_those_that_have_a_family() -> None:
     native = {kind for kind, row in SAID["text"].items() if row["backend"] == "native"}
-    families = {*FAMILIES, *ALIASES} - {"bigbird_pegasus"}  # its configs on the Hub attend in blocks
+    # The tour visits one that attends in blocks, and one with layers that do not attend, as there are on the Hub.
+    families = {*FAMILIES, *ALIASES} - {"bigbird_pegasus", "granitemoehybrid"}
     expected = {kind for kind, row in SAID["text"].items() if row.get("saved_as", kind) in families}
     assert native == expected, f"{AGAIN} '{' or '.join(sorted(native ^ expected))}'"
 

@@ -68,6 +68,7 @@ def rotary_factors(
         frequencies, factor = _scaled(rotary, steps, int(at[-1]) + 1)
         angles = at.to(exact)[:, None] * frequencies  # (T, size/2)
         cos, sin = angles.cos() * factor, angles.sin() * factor
+    sin = -sin if rotary.backwards else sin
     if rotary.interleaved:
         return cos.repeat_interleave(2, dim=-1), torch.stack((-sin, sin), dim=-1).flatten(-2)
     return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)

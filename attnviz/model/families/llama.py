@@ -42,6 +42,11 @@ DEFAULTS = {
         "vocab_size": 128512, "intermediate_size": 10240, "num_hidden_layers": 48, "num_key_value_heads": 2,
         "max_position_embeddings": 32768, "rms_norm_eps": 1e-5, "head_dim": 128,
     },
+    "iquestcoder": {
+        "vocab_size": 76800, "hidden_size": 5120, "intermediate_size": 27648, "num_hidden_layers": 80,
+        "num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 131072,
+        "rms_norm_eps": 1e-5,
+    },
     "ministral": _MISTRAL,
     "mistral": _MISTRAL,
     "seed_oss": {
@@ -66,6 +71,7 @@ def llama_spec(config: Config, turn: Callable[[Config, int], Rotary] = rotary) -
     """The facts of Llama's kin; ``turn`` reads the rotary positions for heads of a size."""
     config.decoder()
     config.ignore("max_window_layers", "pretraining_tp", "residual_dropout")
+    config.expect("clip_qkv", None)
     heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
     size = config.head_size(width, heads)
     bias = config.flag("attention_bias")

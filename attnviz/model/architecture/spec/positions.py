@@ -111,7 +111,7 @@ class Rotary:
     Dimension pairs are (i, i + size/2), or (2i, 2i + 1) if ``interleaved``. ``scaling`` extends the positions beyond
     the length of the training. With a ``table`` sines and cosines are those of so many positions, in float32, or those
     that a checkpoint contains. ``values`` says that values are rotated as keys are. With ``last`` it is the last
-    ``size`` dimensions.
+    ``size`` dimensions. With ``backwards`` all turn the other way (nanochat).
     """
 
     theta: float
@@ -121,6 +121,7 @@ class Rotary:
     last: bool = False
     table: int | None = None
     values: bool = False
+    backwards: bool = False
 
 
 @dataclass(frozen=True)
