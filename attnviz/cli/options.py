@@ -70,7 +70,7 @@ class ModelOptions:
     ] = None
 
     def load(self) -> Model:
-        """The model; a warning where its own code may run."""
+        """The model; said is what ``warn`` says."""
         from attnviz.interface import load
 
         self.warn()
@@ -82,7 +82,12 @@ class ModelOptions:
             raise UsageError(f"{what}: --model is for texts", hint="Leave --model out.")
 
     def warn(self) -> None:
-        """Say that the model's own code may run, where it may."""
+        """Say that the model's own code may run, where it may, and which type of numbers is slow here."""
+        from attnviz.model.processor import slow_type
+
+        slow = slow_type(self.dtype) if self.device == "cpu" else ""
+        if slow:
+            console.note(slow)
         if self.trust_remote_code:
             console.warn("--trust-remote-code runs code that the model brings along, with all your rights")
 

@@ -8,6 +8,8 @@ prints by how many times ours, tokenising and measuring, is faster than
 - transformers' own SDPA forward, 32 of near lengths, which returns no weights.
 
 All run in turns in one process, on as many threads as torch has; each round gives ratios, and the median counts.
+``--half`` compares ours in bfloat16 with ours in float32, and with the best of these in bfloat16.
+
 ``--processor`` takes the processor's time, for a machine on which something else runs too.
 
 ``--memory`` prints how much memory ``attnviz batch`` takes at its peak for that many documents, a hundred times fewer
@@ -63,13 +65,13 @@ def ours(model: Model) -> Callable[[list[str]], object]:
     return run
 
 
-def transformers_model(attention: str) -> Any:
+def transformers_model(attention: str, dtype: torch.dtype) -> Any:
     """The same checkpoint by transformers."""
     from transformers import AutoModel
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    return AutoModel.from_pretrained(find_bundle(), attn_implementation=attention).eval()
+    return AutoModel.from_pretrained(find_bundle(), attn_implementation=attention, dtype=dtype).eval()
 
 
 def batches(model: Model, texts: list[str], size: int, *, near: bool) -> Iterator[tuple[list[int], Tensor, Tensor]]:
@@ -86,7 +88,7 @@ def batches(model: Model, texts: list[str], size: int, *, near: bool) -> Iterato
 
 def script(model: Model, size: int, *, near: bool) -> Callable[[list[str]], object]:
     """Entropy, distance and the three strongest links of each head, from ``output_attentions``."""
-    eager = transformers_model("eager")
+    eager = transformers_model("eager", model.options.dtype)
 
     @torch.inference_mode()
     def run(texts: list[str]) -> object:
@@ -109,7 +111,7 @@ def script(model: Model, size: int, *, near: bool) -> Callable[[list[str]], obje
 
 def sdpa(model: Model) -> Callable[[list[str]], object]:
     """The forward pass alone."""
-    fast = transformers_model("sdpa")
+    fast = transformers_model("sdpa", model.options.dtype)
 
     @torch.inference_mode()
     def run(texts: list[str]) -> object:
@@ -154,6 +156,29 @@ def peak(texts: list[str], count: int) -> int:
     return used.ru_maxrss * 1024
 
 
+def singles() -> dict[str, Callable[[list[str]], object]]:
+    """Everything in float32."""
+    model = attnviz.load()
+    return {
+        "ours": ours(model),
+        "script, one at a time": script(model, 1, near=False),
+        f"script, {BATCH} padded": script(model, BATCH, near=False),
+        f"script, {BATCH} of near lengths": script(model, BATCH, near=True),
+        f"SDPA forward, {BATCH} of near lengths": sdpa(model),
+    }
+
+
+def halves() -> dict[str, Callable[[list[str]], object]]:
+    """Ours in bfloat16, against float32 and transformers in bfloat16."""
+    model = attnviz.load(dtype="bfloat16")
+    return {
+        "ours": ours(model),
+        "ours in float32": ours(attnviz.load()),
+        f"script in bfloat16, {BATCH} of near lengths": script(model, BATCH, near=True),
+        f"SDPA forward in bfloat16, {BATCH} of near lengths": sdpa(model),
+    }
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the ratios."""
     parser = argparse.ArgumentParser()
@@ -162,6 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--processor", action="store_true")
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--half", action="store_true")
     given = parser.parse_args(arguments)
     if given.memory:
         many = given.documents
@@ -170,20 +196,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{many:,} documents peak at {most / few:.2f} of what {many // 100:,} do, {few / 2**20:,.0f} MiB (aim: 1.1)"
         )
         return
-    model = attnviz.load()
-    contenders = {
-        "ours": ours(model),
-        "script, one at a time": script(model, 1, near=False),
-        f"script, {BATCH} padded": script(model, BATCH, near=False),
-        f"script, {BATCH} of near lengths": script(model, BATCH, near=True),
-        f"SDPA forward, {BATCH} of near lengths": sdpa(model),
-    }
+    contenders = halves() if given.half else singles()
     texts = sentences(given.file, given.documents)
     found = ratios(contenders, texts, given.rounds, processor=given.processor)
     print(f"{len(texts):,} texts, {torch.get_num_threads()} threads; ours takes, so many times faster:")
     for name, ratio in found.items():
         if name != "ours":
             print(f"  {ratio:5.2f} × {name}")
+    if given.half:
+        return
     best = min(ratio for name, ratio in found.items() if name.startswith("script"))
     print(f"the best script: {best:.2f} × (aim: 4); SDPA: {list(found.values())[-1]:.2f} × (aim: 1.5)")
 

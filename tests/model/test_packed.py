@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -66,6 +67,19 @@ def test_each_document_has_the_weights_that_it_has_alone(network: Network) -> No
         assert sorted(own) == list(range(len(network.spec.layers)))
         for layer, weights in own.items():
             torch.testing.assert_close(weights, kept.layer(layer), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_in_half_precision_a_document_differs_from_itself_alone_by_rounding(family: str, tmp_path: Path) -> None:
+    name = {"bert": "sentence pairs (token types)", "llama": "grouped queries"}[family]
+    network = saved(make(CASES[family, name], torch.float32), tmp_path, torch.bfloat16)
+    ids, types = inputs(network)
+    for own, some, kinds in zip(packed(network, ids, types), ids, types, strict=True):
+        kept = Weights()
+        network(some, kinds, [kept])
+        for layer, weights in own.items():
+            assert weights.dtype is torch.float32
+            torch.testing.assert_close(weights, kept.layer(layer), rtol=0, atol=0.02)
 
 
 def test_the_last_layer_needs_only_its_queries_and_keys(network: Network) -> None:
