@@ -144,7 +144,7 @@ def _look() -> tuple[Any, bool]:
 def _saver(words: Callable[[str, str | None, Sequence[str]], str]) -> Save:
     """Return what writes a file: a picture of the head that is asked for, a page, or the record."""
 
-    def save(found: Observation, request: Request, path: Path, other: Observation | None) -> None:
+    def save(found: Observation, request: Request, path: Path, other: Observation | None, *, arcs: bool) -> None:
         from attnviz import record
         from attnviz.cli.export import PAGES, PICTURES, save_picture
         from attnviz.cli.files import output_path, replace_output
@@ -155,7 +155,7 @@ def _saver(words: Callable[[str, str | None, Sequence[str]], str]) -> Save:
             isolate_matplotlib()
             from attnviz.render import figure
 
-            view = figure.choose_view(None, request)
+            view = figure.choose_view("arcs" if arcs else None, request)
 
             def draw(style: figure.Style) -> Figure:
                 two = other and figure.draw_two(found, lambda _: other, style)

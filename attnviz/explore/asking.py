@@ -13,7 +13,7 @@ from attnviz.analysis.text.find import find_links
 from attnviz.analysis.text.replaying import with_pairs
 from attnviz.errors import AttnvizError
 from attnviz.explore import view as views
-from attnviz.explore.command import picture_request, shown_again
+from attnviz.explore.command import drawn_as_arcs, picture_request, shown_again
 from attnviz.explore.material import Material
 from attnviz.explore.screens import Ask, Sheet
 from attnviz.explore.session import Session
@@ -134,7 +134,7 @@ class Asking(Showing):
             return
         self.source, self.text = source, text
         self.view = replace(View(), unit=self.view.unit, special=self.view.special, map=self.view.map,
-                            order=self.view.order, threshold=self.view.threshold)  # fmt: skip
+                            order=self.view.order, threshold=self.view.threshold, arcs=self.view.arcs)  # fmt: skip
         self.scene.parts.clear()
         self.observe(self.begin)
 
@@ -157,7 +157,7 @@ class Asking(Showing):
                 other = source.observe(picture_request(view, material, usual, view.head), lambda *_: None)
             elif view.versus is not None:
                 other = source.of_text(view.versus).observe(request, lambda *_: None)
-            self.session.save(found, request, path, other)
+            self.session.save(found, request, path, other, arcs=drawn_as_arcs(view))
 
         def done(_: None) -> None:
             self.said.append(command)

@@ -25,7 +25,13 @@ def shown_again(view: View, material: Material, usual: Request, path: Path | Non
         return "show", [*options_of(view, material, usual=usual), *cell]
     if path.suffix in _ALL:
         return "export", [str(path), *(_kind(view) if path.suffix == ".html" else [])]
-    return "export", [str(path), *options_of(view, material, usual=usual)]
+    arcs = ["--view", "arcs"] if drawn_as_arcs(view) else []
+    return "export", [str(path), *options_of(view, material, usual=usual), *arcs]
+
+
+def drawn_as_arcs(view: View) -> bool:
+    """Whether a picture of the view has lines between words: differences have none."""
+    return view.arcs and view.other is None and view.versus is None
 
 
 _ALL = (".json", ".safetensors", ".html")

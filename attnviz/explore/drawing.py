@@ -243,6 +243,12 @@ def ground_of(value: float, low: float, high: float, look: Look) -> Style:
     return style(inks[step], colours[step])
 
 
+def colour_of(value: float, low: float, high: float, look: Look) -> str:
+    """The colour of a value, as rich writes it."""
+    step = int(palette.value_steps(np.array([value]), low, high)[0])
+    return _table(look.palette, two_sided=low < 0)[0][step]
+
+
 def _shades(heat: Heatmap) -> list[list[str]]:
     """The character of each cell, where there are no colours."""
     share = np.clip((heat.values - heat.low) / (heat.high - heat.low or 1), 0, 1)

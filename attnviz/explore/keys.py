@@ -69,6 +69,8 @@ KEYS = (
     Key("n", "n", "new token", "Go to the next token that the model wrote: what made it?", "new_token(1)", (), 5),
     Key("p", "p", "token before", "Go to the token before that the model wrote.", "new_token(-1)"),
     Key("m", "m", "map", "Switch the map: cross, encoder, decoder.", "next_map", (), 12),
+    Key("v", "v", "arcs", "Show the map as arcs, lines from words to what they look at, or as cells again.", "arcs", (),
+        10),
     Key("w", "w", "tokens", "Switch between words and tokens.", "unit", (), 13),
     Key("s", "s", "special", "Show special tokens and punctuation, or hide them.", "special", (), 14),
     Key("plus,equals_sign", "+", "threshold", "Raise the threshold: smaller weights vanish.", "threshold(1)", (), 15),

@@ -72,6 +72,10 @@ class Moving(Asking):
         """The heads in the next order."""
         self.show(views.next_order(self.view))
 
+    def action_arcs(self) -> None:
+        """The map as arcs, or as cells again."""
+        self.show(replace(self.view, arcs=not self.view.arcs))
+
     def action_threshold(self, steps: int) -> None:
         """Raise or lower the threshold."""
         self.show(views.with_threshold(self.view, steps))

@@ -13,6 +13,7 @@ from attnviz.analysis.text.links import Link
 from attnviz.analysis.text.ranked_heads import Order
 from attnviz.analysis.text.shown_maps import above
 from attnviz.explore import listing
+from attnviz.explore.arcs import draw_arcs
 from attnviz.explore.drawing import Drawn, Line, Look, draw_cells
 from attnviz.explore.material import Material
 from attnviz.explore.view import Part, Place, View, part_around
@@ -152,7 +153,8 @@ class Scene:
         if heat is None:
             return [[Segment("computing …")]]
         cursor = None if heat.numbers is None else self.cell(heat)
-        self.map = draw_cells(heat, cursor, (wide, high), self.look)
+        draw = draw_arcs if self.view.arcs else draw_cells
+        self.map = draw(heat, cursor, (wide, high), self.look)
         return self.map.lines
 
     def draw_text(self, wide: int, high: int) -> Sequence[Line]:

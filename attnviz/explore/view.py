@@ -37,6 +37,7 @@ class View:
         unit: what rows and columns are.
         special: special tokens and punctuation are shown and count.
         map: which map of an encoder–decoder; None for its cross map, or for a model that has one.
+        arcs: the map is lines between words, not cells.
         made: the generated token that is stepped to, by its number; None: none.
     """
 
@@ -53,6 +54,7 @@ class View:
     special: bool = False
     map: MapName | None = None
     made: int | None = None
+    arcs: bool = False
 
     @property
     def part(self) -> Part | None:
@@ -108,7 +110,8 @@ def next_map(view: View) -> View:
     """The next map of an encoder–decoder."""
     names: tuple[MapName, ...] = ("cross", "encoder", "decoder")
     after = names[(names.index(view.map or "cross") + 1) % len(names)]
-    return replace(View(), map=after, order=view.order, unit=view.unit, special=view.special, threshold=view.threshold)
+    return replace(View(), map=after, order=view.order, unit=view.unit, special=view.special, threshold=view.threshold,
+                   arcs=view.arcs)  # fmt: skip
 
 
 def freed(view: View) -> View:

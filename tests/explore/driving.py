@@ -41,8 +41,8 @@ def session(found: Record | None = None, **more: Any) -> Session:
     def words(name: str, text: str | None, options: Sequence[str]) -> str:
         return " ".join(["attnviz", name, *([] if text is None else [repr(text)]), *options])
 
-    def save(observed: Observation, request: Request, path: Path, other: Observation | None) -> None:  # noqa: ARG001
-        SAVED.append((observed, request, path))
+    def save(found: Observation, request: Request, path: Path, other: Observation | None, *, arcs: bool) -> None:  # noqa: ARG001
+        SAVED.append((found, request, path))
 
     given: dict[str, Any] = {"source": Saved(found or small_record()), "request": Request(rank="lift")} | more
     return Session(words=words, save=save, **given)

@@ -104,6 +104,14 @@ def test_the_threshold_leaves_smaller_weights_out() -> None:
     assert not ((heat.values > 0) & (heat.values < 0.05)).any()
 
 
+def test_v_shows_arcs_and_the_cursor_moves_over_their_words() -> None:
+    seen: list[str] = []
+    program = drive(session(), "tab", "v", saw(seen), "down", "left", "v", saw(seen))
+    assert any("⠀" < letter <= "⣿" for letter in seen[0])
+    assert not any("⠀" < letter <= "⣿" for letter in seen[1])
+    assert (program.view.query, program.view.key) == (3, 4)  # approved → the
+
+
 def test_slash_finds_the_next_place_of_a_word() -> None:
     program = drive(session(), "slash", "t h e enter")
     assert program.view.query == 4  # the second one: the cursor was behind the first

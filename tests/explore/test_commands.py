@@ -28,6 +28,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "tokens": ("w",),
     "special": ("s",),
     "picked": ("tab tab", "home right", "enter"),
+    "arcs": ("v", "plus"),
     "two heads": ("c", "0 full_stop 1 enter"),
     "two texts": ("c", "t h e space b a n k enter", "escape"),
     "tokens with a threshold": ("w", "plus", "home"),

@@ -35,6 +35,7 @@ SCREENS: dict[str, tuple[Callable[[], Session], tuple[int, int], str]] = {
     "long": (lambda: session(long_record()), (80, 24), "tab end"),
     "cross": (_three, (80, 24), ""),
     "compared": (session, (80, 24), "c 0 full_stop 1 enter"),
+    "arcs": (session, (80, 24), "v"),
     "found": (session, (80, 24), "tab enter"),
 }
 
