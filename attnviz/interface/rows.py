@@ -217,6 +217,8 @@ def _is_alike(backend: Native | Hosted, padded: Padded) -> bool:
     from attnviz.model.architecture.spec import Dynamic, LongRope, Rotary
 
     spec = backend.network.encoder.spec if backend.network.encoder else backend.network.spec
+    if padded.real.start and spec.crowds(len(padded.ids)):
+        return False
     for layer in spec.layers:
         position = layer.attention.position
         if layer.convolution or (isinstance(position, Rotary) and isinstance(position.scaling, Dynamic | LongRope)):

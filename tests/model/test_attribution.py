@@ -47,6 +47,10 @@ def test_parts_sum_to_the_whole(family: str, name: str, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="convolution"):
             attribute(network, ids, types, states.each(network.kind), contexts.found, directions, rows)
         return
+    if network.spec.crowds(len(ids)):
+        with pytest.raises(UsageError, match="a limited number of tokens"):
+            attribute(network, ids, types, states.each(network.kind), contexts.found, directions, rows)
+        return
     found = attribute(network, ids, types, states.each(network.kind), contexts.found, directions, rows)
     torch.testing.assert_close(found.total, (last[rows] * directions).sum(-1), rtol=1e-9, atol=1e-9)
     assert found.heads.keys() == ({"decoder", "cross"} if network.encoder else {network.kind})

@@ -139,6 +139,9 @@ def test_padding_changes_nothing(family: str, side: str) -> None:
     takes_positions = "position_ids" in inspect.signature(model.forward).parameters
     if side == "left" and network.spec.embedding.positions and not (takes_positions or counts_padding(network)):
         pytest.skip("its positions count the padding: transformers gives other results on the left")
+    stack = network.encoder.spec if network.encoder else network.spec
+    if side == "left" and stack.crowds(4 + len(variant.ids)):
+        pytest.skip("transformers lets padding take the place of tokens in experts")
     pads, length = 4, len(variant.ids)
     real = slice(pads, None) if side == "left" else slice(0, length)
     ids, mask = torch.full((1, pads + length), padding_id(model)), torch.zeros(1, pads + length, dtype=torch.long)

@@ -110,7 +110,8 @@ def _mlp(mlp: MLP | GatedMLP) -> str:
 
 def _experts(experts: Experts) -> str:
     shared = f", and one of {experts.shared.size:,} units that reads all" if experts.shared else ""
-    return f"{experts.chosen} of {experts.count} experts for each token, each {_mlp(experts.expert)}{shared}"
+    limited = f", of up to {experts.capacity:,} tokens" if experts.capacity else ""
+    return f"{experts.chosen} of {experts.count} experts for each token, each {_mlp(experts.expert)}{limited}{shared}"
 
 
 def _window(attention: AttentionSpec) -> str:

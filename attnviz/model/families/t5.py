@@ -20,10 +20,11 @@ from attnviz.model.architecture.spec import (
     RMSNorm,
     Spec,
 )
+from attnviz.model.families import Names
 
 PREFIX = "transformer."
 
-NAMES = {
+NAMES: Names = {
     # Configs do not say reliably whether the head is tied: it is where the checkpoint has no other.
     "lm_head.weight": "head.weight",
     "encoder.embed_tokens.weight": "encoder.embed.tokens.weight",

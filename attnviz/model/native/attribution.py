@@ -108,6 +108,11 @@ def attribute(
         raise UsageError(
             "a layer of this model mixes the states of neighbours in a convolution: its heads add to no logit directly"
         )
+    if network.spec.crowds(len(ids)):
+        raise UsageError(
+            "experts of this model read a limited number of tokens: what a token adds depends on the others",
+            hint="Give a shorter text.",
+        )
     walk = _Walk(network, direction.double())
     through = [_written(network, i, states[i][rows], contexts, rows) for i in range(len(network.spec.layers))]
     walk.finish(through[-1][1])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from attnviz.attention.values import Change, Values
-from attnviz.errors import InputError
+from attnviz.errors import InputError, UsageError
 from attnviz.model.native.attribution import attribute, joined
 from attnviz.model.native.forward import Network
 from attnviz.model.native.language_head import LanguageHead
@@ -73,8 +73,14 @@ def changes_without(
 
     Raises:
         InputError: that takes too long for so many tokens.
+        UsageError: what becomes of a token depends on how many others there are.
     """
     _require_few(network, len(states[0]))
+    if network.spec.crowds(len(states[0])):
+        raise UsageError(
+            "experts of this model read a limited number of tokens: a layer can't be run for one token alone",
+            hint="Give a shorter text.",
+        )
     return torch.stack([
         _without(network, i, a, values[i], states[i]) for i, a in enumerate(weights)
     ])  # fmt: skip

@@ -193,7 +193,7 @@ class Network(Sublayers):
 
     def _layer(self, i: int, layer: LayerSpec, x: Tensor, run: Run, attention: Callable[[Tensor], Tensor]) -> Tensor:
         at = f"layers.{i}"
-        inner = partial(run.mlp, i, partial(self._mlp, f"{at}.mlp", layer.mlp))
+        inner = partial(run.mlp, i, partial(self._mlp, f"{at}.mlp", layer.mlp, run=run))
         if isinstance(layer.norms, ParallelNorm):
             normed = self._entering(f"{at}.attention", layer, x)
             attended = attention(normed).add_(x)

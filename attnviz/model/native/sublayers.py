@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -149,10 +149,16 @@ class Sublayers:
     def _sinks(self, at: str, spec: AttentionSpec) -> Tensor | None:
         return self.tensors[f"{at}.sinks"] if spec.sinks else None
 
-    def _mlp(self, at: str, spec: MLP | GatedMLP | Experts, x: Tensor) -> Tensor:
-        if len(x) > TOGETHER:
-            return torch.cat([self._mlp(at, spec, x[i : i + TOGETHER]) for i in range(0, len(x), TOGETHER)])
-        return self._experts(at, spec, x) if isinstance(spec, Experts) else self._expert(at, spec, x)
+    def _mlp(self, at: str, spec: MLP | GatedMLP | Experts, x: Tensor, run: Run | None = None) -> Tensor:
+        """What an MLP makes of the states ``x`` (T, C); they are those of a ``run`` where experts may be crowded."""
+        if not isinstance(spec, Experts):
+            return _in_parts(partial(self._expert, at, spec), x)
+        shares, chosen = self._routed(at, spec, x)
+        if spec.capacity and run and len(run.positions) > spec.capacity:
+            count = partial(torch.cumsum, dim=-1)
+            places = run.neighbours(count, functional.one_hot(chosen, spec.count).sum(-2)).gather(-1, chosen)
+            shares = shares * (places <= spec.capacity)
+        return _in_parts(partial(self._experts, at, spec), x, shares, chosen)
 
     def _expert(self, at: str, spec: MLP | GatedMLP, x: Tensor, number: int | None = None) -> Tensor:
         """The MLP of the tensors ``at``; if these are those of several, of the one of that ``number``."""
@@ -172,9 +178,9 @@ class Sublayers:
         fixed = (self.tensors.get(f"{at}.{name}", x.new_tensor(value)) for name, value in names.items())
         return xielu(x, self.tensors[f"{at}.positive"], self.tensors[f"{at}.negative"], *fixed)
 
-    def _experts(self, at: str, spec: Experts, x: Tensor) -> Tensor:
+    def _experts(self, at: str, spec: Experts, x: Tensor, shares: Tensor, chosen: Tensor) -> Tensor:
+        """What the ``chosen`` experts make of the states ``x``, by the ``shares`` of each (T, chosen)."""
         found = torch.zeros_like(x)
-        shares, chosen = self._routed(at, spec, x)
         for number in sorted({*chosen.flatten().tolist()}):
             tokens, places = torch.where(chosen == number)
             share = shares[tokens, places, None]
@@ -265,6 +271,13 @@ class Sublayers:
         normed = functional.layer_norm if isinstance(norm, LayerNorm) else functional.rms_norm
         exact = normed(exact, exact.shape[-1:], eps=norm.eps).to(x.dtype)
         return exact if weight is None else exact * weight
+
+
+def _in_parts(compute: Callable[..., Tensor], *given: Tensor) -> Tensor:
+    """What ``compute`` makes of the rows of what is ``given``, of not too many at once."""
+    parts = zip(*(torch.split(each, TOGETHER) for each in given), strict=True)
+    found = [compute(*part) for part in parts]
+    return found[0] if len(found) == 1 else torch.cat(found)
 
 
 def _times(one: Tensor, other: Tensor) -> Tensor:

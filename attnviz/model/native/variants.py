@@ -195,7 +195,7 @@ class Variants(Run):
 
     def neighbours(self, mix: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """As of one text, of each variant by itself."""
-        return mix(x.view(self.copies, len(self.positions), -1).mT).mT.flatten(0, 1)
+        return mix(x.view(-1, len(self.positions), x.shape[-1]).mT).mT.flatten(0, 1)
 
     def attend(self, own: Sublayer, q: Tensor, k: Tensor, v: Tensor | None) -> Tensor:
         """As of one text, (B·T, H·D), of each variant by itself."""

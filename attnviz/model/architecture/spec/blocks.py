@@ -166,6 +166,7 @@ class Experts:
         entering: whether shares multiply what an expert reads, not what it writes.
         shared: an expert that reads every token beside them.
         gated: whether what the shared expert writes is multiplied by σ(w · x).
+        capacity: how many tokens of a text an expert reads at most, the first ones that choose it (Fedus et al. 2022).
     """
 
     expert: MLP | GatedMLP
@@ -179,6 +180,7 @@ class Experts:
     entering: bool = False
     shared: MLP | GatedMLP | None = None
     gated: bool = False
+    capacity: int | None = None
 
     @property
     def size(self) -> int:

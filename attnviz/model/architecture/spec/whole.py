@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from attnviz.model.architecture.spec.blocks import LayerSpec
+from attnviz.model.architecture.spec.blocks import Experts, LayerSpec
 from attnviz.model.architecture.spec.norms import Norm
 from attnviz.model.architecture.spec.positions import Learned, Rotary, Sinusoidal
 
@@ -105,3 +105,8 @@ class Spec:
     def causal(self) -> bool:
         """Whether no query sees a later key."""
         return all(layer.attention.window.right == 0 for layer in self.layers)
+
+    def crowds(self, count: int) -> bool:
+        """Whether an expert may not read all of ``count`` tokens, so that what becomes of one depends on the others."""
+        limits = [layer.mlp.capacity for layer in self.layers if isinstance(layer.mlp, Experts)]
+        return any(limit is not None and limit < count for limit in limits)
