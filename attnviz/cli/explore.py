@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from attnviz.cli import console, page, signals, source
+from attnviz.cli.background import Background
 from attnviz.cli.options import VIEW, FromOption, MapOptions, ModelOptions, TextOptions, ThresholdOption, spread
 from attnviz.cli.parsing import parse_weight
 from attnviz.cli.reading import decode_argument, read_words
@@ -48,10 +49,13 @@ def explore(
     """Explore a text's attention in the terminal: heads, maps and words, with keys or the mouse."""
     if maps.rows or maps.cols:
         raise UsageError("--rows and --cols are for what is printed or drawn: in the explorer, Enter zooms into a map")
+    background = Background() if _has_terminal() else None
     Explorer = _program()  # noqa: N806  (a class)
     _require_terminal()
     request = read_request(maps, evidence=False, threshold=parse_weight("--threshold", threshold) or 0.0)
     session = _session(text, reading, start, model, maps, request, token)
+    if background is not None:
+        session = replace(session, **_look(dark=background.dark()))
     if text == "-":
         _take_keys_from_terminal()
     _run(Explorer(session))
@@ -74,10 +78,14 @@ def _program() -> type[Explorer]:
     return Explorer
 
 
+def _has_terminal() -> bool:
+    out = sys.__stderr__
+    return out is not None and out.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def _require_terminal() -> None:
     """Raise a ``UsageError`` where there is no terminal to fill."""
-    out = sys.__stderr__
-    if out is None or not out.isatty() or os.environ.get("TERM") == "dumb":
+    if not _has_terminal():
         raise UsageError(
             "the explorer fills a terminal, and there is none here",
             hint="Print what it shows: attnviz show TEXT; or write a page: attnviz export TEXT page.html",
@@ -104,7 +112,7 @@ def _session(
         given = (text, start, reading) if other is None else (other, None, replace(reading, file=None))
         return page.command_of(*given, ModelOptions() if given[1] else model, base, name=name, more=more)
 
-    return Session(where, request, words, _saver(words), first, *_look())
+    return Session(where, request, words, _saver(words), first)
 
 
 def _source(
@@ -131,14 +139,13 @@ def _source(
     return Running(load, given, {name: value for name, value in options.items() if value}), request
 
 
-def _look() -> tuple[Any, bool]:
-    """With what is drawn, as the terminal's colours and background ask for; and whether that is dark."""
+def _look(*, dark: bool) -> dict[str, Any]:
+    """With what is drawn, as the terminal's colours and its background ask for."""
     from attnviz.explore.drawing import Look
 
     system = console.errors().color_system
-    dark = os.environ.get("COLORFGBG", "").rpartition(";")[2] not in ("7", "15")
     plain = "NO_COLOR" in os.environ or system in (None, "standard", "windows")
-    return Look("ember" if dark else "ink", plain, "#3ee6d0" if dark else "#e4572e"), dark
+    return {"look": Look("ember" if dark else "ink", plain, "#3ee6d0" if dark else "#e4572e"), "dark": dark}
 
 
 def _saver(words: Callable[[str, str | None, Sequence[str]], str]) -> Save:

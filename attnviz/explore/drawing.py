@@ -14,7 +14,7 @@ from rich.style import Style
 from attnviz.render import palette
 from attnviz.render.heatmap import Heatmap, pool
 from attnviz.render.labels import clean, fit, fit_right, letters, shorten, width
-from attnviz.render.terminal.blocks import SHADES, by_numbers, cell_number, ticks
+from attnviz.render.terminal.blocks import SHADES, by_numbers, cell_number, legend, ticks
 
 Line = list[Segment]
 _LABEL = 14
@@ -109,9 +109,12 @@ def draw_cells(heat: Heatmap, cursor: tuple[int, int] | None, room: tuple[int, i
     needed = 1 + max((len(cell_number(float(value), heat)) for value in (heat.low, heat.high)), default=1)
     numbers = not halved and cell >= max(needed, 3)
     cell = cell if numbers else min(cell, 2)
-    if pooled.across == 1 and pooled.numbers and pooled.rows == pooled.columns and not _flat(pooled, cell):
-        pooled = replace(by_numbers(pooled), named=True)
-        label = min(max(map(width, pooled.rows)), _LABEL, max(wide // 4, 3)) + 1
+    words, places = pooled, pooled.numbers
+    if pooled.across == 1 and places and not _flat(pooled, cell):
+        if pooled.rows == pooled.columns:
+            pooled = by_numbers(pooled)
+            label = min(max(map(width, pooled.rows)), _LABEL, max(wide // 4, 3)) + 1
+        pooled = replace(pooled, columns=tuple(map(str, places[1])), named=True)
         cell = min(cell, (wide - label) // count)
         numbers = numbers and cell >= max(needed, 3)
     if not numbers:
@@ -119,7 +122,9 @@ def draw_cells(heat: Heatmap, cursor: tuple[int, int] | None, room: tuple[int, i
     at = _pooled_place(cursor, heat, pooled)
     head = _column_labels(pooled, label, cell, high - lines, at, look)
     draw = _numbered if numbers else _halved if halved else _filled
-    return Drawn([*head, *draw(pooled, label, cell, at, look)], pooled, len(head), label, cell, halved)
+    below = [[Segment(line.plain, Style(dim=True))] for line in legend(words, wide)] if words is not pooled else []
+    found = [*head, *draw(pooled, label, cell, at, look)]
+    return Drawn([*found, *below[: max(high - len(found), 0)]], pooled, len(head), label, cell, halved)
 
 
 def _flat(heat: Heatmap, cell: int) -> bool:

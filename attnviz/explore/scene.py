@@ -19,7 +19,7 @@ from attnviz.explore.material import Material
 from attnviz.explore.view import Part, Place, View, part_around
 from attnviz.record import Observation
 from attnviz.render.heatmap import Heatmap
-from attnviz.render.labels import head_name, shorten
+from attnviz.render.labels import head_name, shorten, width
 from attnviz.render.terminal.screen import summary_heading
 from attnviz.render.values import formatted
 
@@ -183,9 +183,11 @@ class Scene:
         lift = "" if link.lift is None else f" · {formatted(link.lift, 'lift')} what is usual for the head"
         entropy = float(self.material.observation.figures["entropy"][self.view.head])
         words = f"{shorten(link.query, 20)} → {shorten(link.key, 20)}  "
-        figures = f"{head_name(link.layer, link.head, measure)}: entropy {formatted(entropy, 'weight')} nats"
-        rest = shorten(f"{weight}{lift} · {figures}", max(wide - len(words), 1))
-        return [[Segment(words, Style(bold=True)), Segment(rest)]]
+        figures = f" · {head_name(link.layer, link.head, measure)}: entropy {formatted(entropy, 'weight')} nats"
+        rest = weight
+        for part in (lift, figures):  # what there is no room for is left out whole
+            rest += part if width(words) + width(rest + part) <= wide else ""
+        return [[Segment(words, Style(bold=True)), Segment(shorten(rest, max(wide - width(words), 1)))]]
 
     def wrapped(self, wide: int) -> listing.Wrapped:
         """The text in lines of so many columns."""

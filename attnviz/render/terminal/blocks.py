@@ -58,7 +58,7 @@ class Blocks:
         left = shown.named or shown.rows != self.heatmap.rows  # numbers stand below each other
         yield from _numbered(shown, label, cells, left=left, plain=_plain(console))
         if shown.columns != self.heatmap.columns:
-            yield from _legend(self.heatmap, options.max_width)
+            yield from legend(self.heatmap, options.max_width)
         if shown.pooled:
             yield Text(shown.pooled, "dim")
 
@@ -79,7 +79,7 @@ class Blocks:
         if not (plain or margin):
             yield Text("each line is two rows, named by the upper", "dim")
         if pooled.across == 1:
-            yield from _legend(pooled, options.max_width)
+            yield from legend(pooled, options.max_width)
         if pooled.pooled:
             yield Text(pooled.pooled, "dim")
 
@@ -128,7 +128,7 @@ def _flat(names: Sequence[str], cells: Sequence[int]) -> str:
     return "".join(_in_cell(name, cell) for name, cell in zip(names, cells, strict=True))
 
 
-def _legend(heatmap: Heatmap, room: int) -> Iterator[Text]:
+def legend(heatmap: Heatmap, room: int) -> Iterator[Text]:
     """Yield the words behind the numbers of the columns, where no row has their word."""
     if heatmap.numbers is None or heatmap.named:
         return
