@@ -71,7 +71,8 @@ def families() -> str:
     lines = ["| `model_type` | what it is |", "|---|---|"]
     for row in list_families():
         names = ", ".join(f"`{name}`" for name in (row.name, *row.aliases))
-        lines.append(f"| {names} | {row.about} |")
+        inside = f"; the text of {', '.join(f'`{larger}`' for larger in row.inside)}" if row.inside else ""
+        lines.append(f"| {names} | {row.about}{inside} |")
     return "\n".join(lines)
 
 

@@ -93,9 +93,9 @@ def require_runnable(checkpoint: Checkpoint, options: Options, reason: str) -> N
     Raises:
         UnsupportedModel: the message says why.
     """
-    from attnviz.model.hosted import is_known_type, why_no_weights, why_unknown
+    from attnviz.model.hosted import is_known_type, why_no_text, why_no_weights, why_unknown
 
-    if without := why_no_weights(checkpoint.config):
+    if without := why_no_weights(checkpoint.config) or why_no_text(checkpoint.config):
         raise UnsupportedModel(f"{checkpoint.name}: {without}", hint=_LISTED)
     unknown = None if isinstance(checkpoint.reference, torch.nn.Module) else why_unknown(checkpoint.config)
     if unknown and not options.trust_remote_code:

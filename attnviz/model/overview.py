@@ -18,6 +18,7 @@ from attnviz.model.cost import estimates as cost
 from attnviz.model.cost.estimates import AttentionBlock, ModelShape, Stack
 from attnviz.model.native import weights
 from attnviz.model.native.backend import Native, naming, read_spec
+from attnviz.model.towers import TOWERS
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
@@ -44,11 +45,14 @@ class Overview:
 
 @dataclass(frozen=True)
 class FamilySummary:
-    """A family: its model type, other model types that differ only in their config, and a line about it."""
+    """A family: its model type, other model types that differ only in their config, a line about it, and the larger
+    models whose text model is usually of it.
+    """
 
     name: str
     aliases: tuple[str, ...]
     about: str
+    inside: tuple[str, ...] = ()
 
 
 def overview(checkpoint: Checkpoint, options: Options | None = None) -> Overview:
@@ -62,6 +66,8 @@ def overview(checkpoint: Checkpoint, options: Options | None = None) -> Overview
     if not reason:
         family, spec = read_spec(checkpoint)
         facts = describe(spec)
+        if kind in TOWERS:
+            facts = {"part": f"the text model, {family.name}: texts alone, without pictures"} | facts
         if "head" in facts and _is_tied(family, checkpoint):
             facts["head"] = TIED
         with naming(checkpoint):
@@ -187,5 +193,7 @@ def list_families() -> list[FamilySummary]:
         module = importlib.import_module(f"{families.__name__}.{families.module_name(name)}")
         about = " ".join((module.__doc__ or "").partition("\n\n")[0].split()).replace("``", "")
         aliases = tuple(sorted(alias for alias, family in families.ALIASES.items() if family == name))
-        found.append(FamilySummary(name, aliases, about.rstrip(".")))
+        kinds = {name, *aliases}
+        inside = tuple(sorted(larger for larger, tower in TOWERS.items() if tower.kind in kinds))
+        found.append(FamilySummary(name, aliases, about.rstrip("."), inside))
     return found

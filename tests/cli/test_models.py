@@ -220,7 +220,7 @@ def test_what_models_says_show_does(run: Run, kind: str, tmp_path: Path) -> None
     assert said.code == 0
     target = ["--target", "the loan"] if kind == "switch_transformers" else []
     shown = run("show", "the bank", "--no-check", "-m", folder, *target)
-    assert shown.code == (4 if kind in ("whisper", "clip", "vit") else 0)
+    assert shown.code == (4 if kind in ("whisper", "vit") else 0)
     assert said.lines[0].split(" · ")[1:] == [
         kind,
         shown.lines[0].split(" · ")[1].partition(":")[0] if shown.out else "not at all",
@@ -242,8 +242,32 @@ def test_a_model_without_weights_is_refused_alike(run: Run, tmp_path: Path) -> N
         assert result.said.startswith(f"error: model: {why}")
 
 
-def test_what_a_model_reads_beside_text_is_said(run: Run, tmp_path: Path) -> None:
-    assert "reads pixel_values, not text" in " ".join(run("models", tiny.save(tmp_path, vit())).out.split())
+@pytest.mark.parametrize(("kind", "reads"), [("vit", "pictures"), ("whisper", "sound")])
+def test_what_reads_no_text_is_refused_alike(run: Run, kind: str, reads: str, tmp_path: Path) -> None:
+    folder = tiny.save(tmp_path / kind, _KINDS[kind]())
+    why = f"{kind} reads {reads}, not text: there are no words that attention can be shown between"
+    said = run("models", folder)
+    assert (said.code, said.lines[0]) == (0, f"{kind} · {kind} · not at all")
+    assert f"{why}." in " ".join(said.out.split())
+    for command in (["show", "the bank"], ["check", "the bank"], ["cost", "the bank"]):
+        result = run(*command, "-m", folder)
+        assert (result.code, result.out) == (4, "")
+        assert f"error: {kind}: {why}" in result.said
+
+
+@pytest.mark.parametrize("model", ["CLIPModel", "SiglipModel"])
+def test_the_text_model_beside_one_of_pictures_is_checked_by_itself(run: Run, model: str, tmp_path: Path) -> None:
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    texts = sizes | {"vocab_size": 95, "max_position_embeddings": 32, **_MARKS}
+    kind = getattr(transformers, model)
+    whole = kind(kind.config_class(text_config=texts, vision_config=sizes | {"image_size": 16, "patch_size": 8}))
+    folder = tiny.save(tmp_path / "model", whole)
+    assert facts(run("models", folder))["part"].startswith("the text model, ")
+    result = run("check", "the bank approved the loan", "-m", folder)
+    assert result.code == 0
+    assert "2 heads agree with transformers" in result.out
+    inside = run("check", "the bank approved the loan", "-m", tiny.save(tmp_path / "text", whole.text_model))
+    assert inside.code == 0
 
 
 @pytest.mark.parametrize("command", [["models"], ["show", "the bank", "--no-check", "-m"]])

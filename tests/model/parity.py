@@ -88,7 +88,9 @@ def theirs_of(model: Any, variant: Variant) -> dict[Kind, Result]:
         given |= {name: torch.tensor(ids)[:, : len(variant.ids)] for name, ids in variant.given.items()}
         output = model(**given, output_attentions=True, output_hidden_states=True, use_cache=False)
     if variant.target is None:
-        return {"self": (weights_of(variant, torch.cat(output.attentions)), _stack(output.hidden_states))}
+        # CLIP's last norm comes after the states that transformers returns.
+        states = (*output.hidden_states[:-1], getattr(output, "last_hidden_state", output.hidden_states[-1]))
+        return {"self": (weights_of(variant, torch.cat(output.attentions)), _stack(states))}
     return {
         "encoder": (torch.cat(output.encoder_attentions), _stack(output.encoder_hidden_states)),
         "decoder": (torch.cat(output.decoder_attentions), _stack(output.decoder_hidden_states)),

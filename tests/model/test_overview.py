@@ -183,7 +183,7 @@ def test_a_plan_reads_no_weights(tiny_llama: Path, tiny_hosted: Path, monkeypatc
 
 def test_the_text_part_of_a_config_is_read_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plans, "_hosted_overview", lambda *_: ("hosted", {}))  # there are no files to load
-    config = {"model_type": "gemma3", "text_config": {"model_type": "gemma3_text", "num_hidden_layers": 7}}
+    config = {"model_type": "gemma3n", "text_config": {"model_type": "gemma3n_text", "num_hidden_layers": 7}}
     found = overview(Checkpoint("tiny", config, {}, tiny.wordpiece(), reference=None))
     assert (found.backend, found.facts) == ("hosted", {"layers": "7"})
 

@@ -22,8 +22,9 @@ _KNOWN = {
     "yarn": ("factor", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate"),
     "longrope": ("factor", "attention_factor", "short_factor", "long_factor"),
 }  # fmt: skip
-# Attributes that configs have even if their scaling does not use them.
-_IDLE = ("factor", "original_max_position_embeddings")
+# Attributes that configs have even if their scaling does not use them; or that are of positions in pictures: of a text
+# all three are the same.
+_IDLE = ("factor", "original_max_position_embeddings", "mrope_section", "mrope_interleaved")
 
 
 def rotary(
@@ -38,7 +39,7 @@ def rotary(
     kind: str | None = None,
     scaled: bool = True,
     interleaved: bool = False,
-    spellings: Mapping[str, str] | None = None,
+    spellings: dict[str, str] | None = None,
     magnitudes: bool = False,
     last: bool = False,
     alpha: bool = False,
@@ -68,7 +69,7 @@ def rotary(
     part = _number(said, "partial_rotary_factor", config.number("partial_rotary_factor", partial or 1.0))
     older = str(said.pop("type", None) or "default")
     name = str(said.pop("rope_type", None) or older)
-    name = (spellings or {}).get(name, name)
+    name = ({"mrope": "default"} | (spellings or {})).get(name, name)
     said = {key: value for key, value in said.items() if key not in beside}
     if name not in _KNOWN:
         raise UnsupportedModel(f"config.json: rope_type is {short(name)}; our forward pass knows {', '.join(_KNOWN)}")

@@ -25,26 +25,28 @@ is the language that the spec names.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from attnviz.errors import ModelError, UnsupportedModel, did_you_mean, short
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import Classifier, Dense, Spec
+from attnviz.model.towers import PREFIXES, TOWERS, text_config
 
 FAMILIES = (
     "albert", "apertus", "arcee", "bart", "bert", "bert-generation", "bigbird_pegasus", "biogpt", "blenderbot",
-    "blenderbot-small", "bloom", "codegen", "cohere", "cohere2", "ctrl", "cwm", "data2vec-text", "deberta",
-    "deberta-v2", "deepseek_v2", "deepseek_v3", "distilbert", "electra", "ernie", "ernie4_5", "eurobert", "exaone4",
-    "falcon", "flaubert", "fsmt", "gemma", "gemma2", "gemma3_text", "glm", "glm4", "glm4_moe", "gpt2", "gpt_bigcode",
-    "gpt_neo", "gpt_neox", "gpt_neox_japanese", "gpt_oss", "gptj", "granite", "granitemoe", "granitemoehybrid",
-    "granitemoeshared", "gte", "helium", "hunyuan_v1_dense", "ibert", "jais2", "jina_embeddings_v3", "llama",
-    "llama4_text", "luke", "m2m_100", "marian", "mbart", "megatron-bert", "ministral3", "mixtral", "modernbert",
-    "mpnet", "mpt", "mvp", "nanochat", "nemotron", "nomic_bert", "olmo", "olmo2", "olmo3", "olmoe", "openai-gpt",
-    "opt", "pegasus", "persimmon", "phi", "phi3", "phimoe", "plbart", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe",
-    "rembert", "roberta", "roberta-prelayernorm", "roformer", "squeezebert", "stablelm", "starcoder2",
-    "switch_transformers", "t5", "t5gemma", "umt5", "vaultgemma", "xglm", "xlm", "xlm-roberta-xl", "xmod",
+    "blenderbot-small", "bloom", "clip_text_model", "codegen", "cohere", "cohere2", "ctrl", "cwm", "data2vec-text",
+    "deberta", "deberta-v2", "deepseek_v2", "deepseek_v3", "distilbert", "electra", "ernie", "ernie4_5", "eurobert",
+    "exaone4", "falcon", "flaubert", "fsmt", "gemma", "gemma2", "gemma3_text", "glm", "glm4", "glm4_moe", "gpt2",
+    "gpt_bigcode", "gpt_neo", "gpt_neox", "gpt_neox_japanese", "gpt_oss", "gptj", "granite", "granitemoe",
+    "granitemoehybrid", "granitemoeshared", "gte", "helium", "hunyuan_v1_dense", "ibert", "jais2",
+    "jina_embeddings_v3", "llama", "llama4_text", "luke", "m2m_100", "marian", "mbart", "megatron-bert",
+    "ministral3", "mixtral", "modernbert", "mpnet", "mpt", "mvp", "nanochat", "nemotron", "nomic_bert", "olmo",
+    "olmo2", "olmo3", "olmoe", "openai-gpt", "opt", "pegasus", "persimmon", "phi", "phi3", "phimoe", "plbart",
+    "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "rembert", "roberta", "roberta-prelayernorm", "roformer",
+    "siglip_text_model", "squeezebert", "stablelm", "starcoder2", "switch_transformers", "t5", "t5gemma", "umt5",
+    "vaultgemma", "xglm", "xlm", "xlm-roberta-xl", "xmod",
 )  # fmt: skip
 
 ALIASES: Mapping[str, str] = {
@@ -54,6 +56,9 @@ ALIASES: Mapping[str, str] = {
     "ministral": "llama",
     "mistral": "llama",
     "mt5": "t5",
+    "qwen2_5_vl_text": "qwen2",
+    "qwen2_vl_text": "qwen2",
+    "qwen3_vl_text": "qwen3",
     "seed_oss": "llama",
     "smollm3": "llama",
     "xlm-roberta": "roberta",
@@ -84,7 +89,10 @@ def last_token_classifier(config: Config, *, each: bool) -> Classifier:  # noqa:
 
 @dataclass(frozen=True)
 class Family:
-    """One family file, read; ``kind`` is the ``model_type`` of the model at hand, the family's or an alias."""
+    """One family file, read; ``name`` is the ``model_type`` of the model at hand, the family's or an alias.
+
+    ``outer`` are the prefixes of names where the model is the text model in a larger one, whose config is then given.
+    """
 
     name: str
     read: Callable[[Config], Spec]
@@ -94,6 +102,7 @@ class Family:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
     head: Callable[..., Classifier] = last_token_classifier
+    outer: tuple[str, ...] = ()
 
     def classifier(self, config: Mapping[str, Any], *, each: bool) -> Classifier:
         """The head with which a model classifies a text, or ``each`` token.
@@ -124,14 +133,20 @@ class Family:
 
     def _renamed(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The attributes under the names that ``read`` knows; if a config has both names, the other one counts."""
+        config = text_config(config)
         plain = {name: value for name, value in config.items() if name not in self.attributes}
         other = {self.attributes[name]: value for name, value in config.items() if name in self.attributes}
         return plain | {name: value for name, value in other.items() if value is not None}
 
     def plain(self, name: str) -> str:
         """A tensor's name as in ``names``: without the prefix that a head adds, in today's spelling."""
-        *path, last = name.removeprefix(self.prefix).split(".")
+        *path, last = name.removeprefix(self.prefix_of((name,))).split(".")
         return ".".join([*path, self.spellings.get(last, last)])
+
+    def prefix_of(self, names: Iterable[str]) -> str:
+        """The prefix that some of the ``names`` of tensors have; the one to look for first, where several have one."""
+        known = (*self.outer, self.prefix)
+        return next((prefix for prefix in known if any(name.startswith(prefix) for name in names)), "")
 
 
 def both(theirs: str, *ours: str) -> dict[str, tuple[str, ...]]:
@@ -220,6 +235,12 @@ def find_family(config: Mapping[str, Any]) -> Family:
         raise ModelError(
             "config.json has no model_type", hint="Save the model with a current transformers: save_pretrained."
         )
+    if kind in TOWERS:
+        try:
+            return replace(find_family(text_config(config)), outer=PREFIXES)
+        except UnsupportedModel as error:
+            error.message += f": that is the text model of a {kind}"
+            raise
     name = ALIASES.get(kind, kind)
     if kind in UNSUPPORTED or name not in FAMILIES:
         known = sorted((*FAMILIES, *ALIASES))

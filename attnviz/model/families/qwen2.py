@@ -14,6 +14,13 @@ PREFIX = "model."
 
 NAMES = names_without(DECODER_NAMES, "o_proj.bias")
 
+_VL = {
+    "vocab_size": 152064, "hidden_size": 8192, "intermediate_size": 29568, "num_hidden_layers": 80,
+    "num_attention_heads": 64, "num_key_value_heads": 8, "rms_norm_eps": 1e-5, "max_window_layers": 80,
+    "rope_theta": 1e6,
+}  # fmt: skip
+DEFAULTS = {"qwen2_5_vl_text": _VL, "qwen2_vl_text": _VL}
+
 
 def spec(config: Config) -> Spec:
     """The facts of a Qwen2; absent attributes have the values of transformers' ``Qwen2Config``."""

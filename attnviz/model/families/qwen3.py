@@ -24,6 +24,8 @@ PREFIX = "model."
 
 NAMES = {**DECODER_NAMES, **QK_NORM_NAMES}
 
+DEFAULTS = {"qwen3_vl_text": {"max_position_embeddings": 128000, "rope_theta": 500_000.0}}
+
 
 def spec(config: Config) -> Spec:
     """The facts of a Qwen3; absent attributes have the values of transformers' ``Qwen3Config``."""

@@ -12,7 +12,7 @@ from attnviz.model.hosted.loading import open_hosted, open_with_head, require_st
 from attnviz.model.hosted.model import Hosted, Reference
 from attnviz.model.hosted.modifications import find_modification
 from attnviz.model.hosted.observed import Observed, choose_backend
-from attnviz.model.hosted.support import is_known_type, why_no_weights, why_not_hostable, why_unknown
+from attnviz.model.hosted.support import is_known_type, why_no_text, why_no_weights, why_not_hostable, why_unknown
 from attnviz.model.hosted.tokenizer import TokenizerCheck
 from attnviz.model.hosted.writer import ForcedRun, force_tokens
 
@@ -31,6 +31,7 @@ __all__ = [
     "open_hosted",
     "open_with_head",
     "require_start",
+    "why_no_text",
     "why_no_weights",
     "why_not_hostable",
     "why_unknown",

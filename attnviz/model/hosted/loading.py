@@ -25,6 +25,7 @@ from attnviz.model.inputs import NO_HEAD, require_token
 from attnviz.model.labels import Labels
 from attnviz.model.lock import MODEL_LOCK
 from attnviz.model.native.weights import without_needless
+from attnviz.model.towers import is_alone
 
 # Packages that some checkpoints need beside transformers, under the names that errors and pip use.
 _PACKAGES = ("accelerate", "gguf", "bitsandbytes", "gptqmodel", "optimum", "compressed-tensors", "hqq", "sentencepiece")
@@ -63,7 +64,8 @@ def open_hosted(
     if classifier is not None:
         model, unread = classifier[0].base_model, classifier[1]
     elif isinstance(checkpoint.reference, nn.Module):
-        model = _borrow(checkpoint.reference, dtype, device)
+        whole = checkpoint.reference
+        model = _borrow(whole.text_model if is_alone(checkpoint.config) else whole, dtype, device)
     else:
         try:
             model, unread = _load(checkpoint, dtype, device, trust_remote_code, model_class)
@@ -238,9 +240,10 @@ def config_of(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
     if checkpoint.gguf and not checkpoint.unread:
         return transformers.AutoConfig.for_model(**checkpoint.config)
     options = {"gguf_file": checkpoint.gguf} if checkpoint.gguf else {}
-    return transformers.AutoConfig.from_pretrained(
+    config = transformers.AutoConfig.from_pretrained(
         checkpoint.reference, local_files_only=True, trust_remote_code=trust_remote_code, **options
     )
+    return config.get_text_config() if is_alone(checkpoint.config) else config
 
 
 def _weights(checkpoint: Checkpoint) -> tuple[Path | None, dict[str, Any]]:
@@ -280,6 +283,8 @@ def model_class(config: Any, saved: dict[str, Any]) -> Any:
     for auto in ("AutoModel", "AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "AutoModelForMaskedLM"):
         if auto in remote:
             return getattr(transformers, auto)
+    if is_alone(saved):
+        return getattr(transformers, type(config).__name__.replace("Config", "Model"))
     names = saved.get("architectures") or config.architectures or [""]
     named = getattr(transformers, names[0], None)
     base = transformers.MODEL_MAPPING.get(type(config), None)

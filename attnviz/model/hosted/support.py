@@ -33,6 +33,32 @@ def why_no_weights(config: Mapping[str, Any]) -> str | None:
     return f"{kind} {_NO_WEIGHTS[kind]}: there are no attention weights to show" if kind in _NO_WEIGHTS else None
 
 
+_INPUTS: Mapping[str, str] = {
+    "pixel_values": "pictures",
+    "pixel_values_videos": "videos",
+    "input_features": "sound",
+    "input_values": "sound",
+    "past_values": "series of numbers",
+}
+"""What models read in the place of tokens, by the name of their main input."""
+
+
+def why_no_text(config: Mapping[str, Any]) -> str | None:
+    """Return why models of the type of ``config`` can't be shown a text; None if they can, or that is not known."""
+    import transformers
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
+
+    kind = str(config.get("model_type"))
+    names = MODEL_MAPPING_NAMES.get(kind, ())
+    saved = [name for name in config.get("architectures") or () if isinstance(name, str)]
+    for name in (*saved[:1], *((names,) if isinstance(names, str) else names)):
+        model = getattr(transformers, name, None)
+        if model is not None:
+            reads = _INPUTS.get(getattr(model, "main_input_name", ""))
+            return reads and f"{kind} reads {reads}, not text: there are no words that attention can be shown between"
+    return None
+
+
 def why_unknown(config: Mapping[str, Any]) -> str | None:
     """Return why transformers does not know the model of ``config`` (config.json); None if it does."""
     kind = config.get("model_type")

@@ -115,7 +115,7 @@ def find_unread(family: Family, spec: Spec, tensors: Mapping[str, Tensor]) -> tu
     others = [name for name in stored if name not in read and family.plain(name) not in copies]
     begun = {name.partition(".")[0] for name in read}  # transformers removes the prefix from a pickle's names
     others += [name for name in getattr(tensors, "unexpected", ()) if family.plain(name).partition(".")[0] in begun]
-    return without_needless(others, read, family.prefix)
+    return without_needless(others, read, family.prefix_of(read))
 
 
 def without_needless(names: Iterable[str], read: Iterable[str], prefix: str) -> tuple[str, ...]:

@@ -21,8 +21,10 @@ def families_table(rows: Iterable[FamilySummary], tour: Tour) -> RenderableType:
     names = set()
     for row in rows:
         name, _, _ = row.about.partition(":")
-        table.add_row(Text(f"  {row.name}", HEAD), Text(name).append("".join(f" · {one}" for one in row.aliases), HEAD))
-        names |= {row.name, *row.aliases}
+        line = Text(name).append("".join(f" · {one}" for one in row.aliases), HEAD)
+        line.append(f" · the text of {', '.join(row.inside)}" if row.inside else "")
+        table.add_row(Text(f"  {row.name}", HEAD), line)
+        names |= {row.name, *row.aliases, *row.inside}
     types = {way: [kind for kind in tour.types[way] if kind not in names] for way in tour.types}
     refused = Table.grid(padding=(0, 2))
     for kind in types["refused"]:

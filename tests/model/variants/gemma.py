@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.model.variants import Variant
+from tests.model.variants.larger import larger
 from tests.model.variants.llama import SHAPE
 
 
@@ -17,4 +18,7 @@ VARIANTS = {
     "biases": gemma(attention_bias=True),
     "with a tied head": gemma("GemmaForCausalLM", hidden_act="gelu"),
     "with a head": gemma("GemmaForCausalLM", tie_word_embeddings=False),
+    "the text of a PaliGemma": larger(
+        "PaliGemmaModel", "gemma", gemma(), "siglip_vision_model", projection_dim=32, hidden_size=32, vocab_size=50
+    ),
 }

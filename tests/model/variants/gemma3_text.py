@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.model.variants import Variant
+from tests.model.variants.larger import larger
 from tests.model.variants.llama import SHAPE
 
 
@@ -26,4 +27,7 @@ VARIANTS = {
     ),
     "with a tied head": gemma3("Gemma3ForCausalLM"),
     "with a head": gemma3("Gemma3ForCausalLM", tie_word_embeddings=False),
+    "the text of a Gemma 3": larger(
+        "Gemma3Model", "gemma3_text", gemma3(), "siglip_vision_model", mm_tokens_per_image=4
+    ),
 }

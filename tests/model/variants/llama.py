@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from tests.model.variants import VOCABULARY, Variant
+from tests.model.variants.larger import larger
 
 SHAPE: dict[str, Any] = {
     "vocab_size": VOCABULARY,
@@ -79,4 +80,7 @@ VARIANTS = {
     "smollm3: windows in layers without rotary": llama(
         "SmolLM3Model", no_rope_layers=[1, 0, 1], use_sliding_window=True, sliding_window=5
     ),
+    "the text of a Llava": larger("LlavaModel", "llama", llama()),
+    "the text of a Llava with a head": larger("LlavaForConditionalGeneration", "llama", llama()),
+    "the text of a Mistral 3": larger("Mistral3Model", "mistral", llama(sliding_window=5), "pixtral"),
 }  # fmt: skip

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.model.variants import Variant
+from tests.model.variants.larger import qwen_vl
 from tests.model.variants.llama import SHAPE
 
 
@@ -24,4 +25,6 @@ VARIANTS = {
             "rope_type": "yarn", "factor": 4.0, "rope_theta": 100.0, "original_max_position_embeddings": 16
         }
     ),
+    "the text of a Qwen2-VL": qwen_vl("Qwen2VLModel", qwen2()),
+    "the text of a Qwen2.5-VL with a head": qwen_vl("Qwen2_5_VLForConditionalGeneration", qwen2()),
 }  # fmt: skip

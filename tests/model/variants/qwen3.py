@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.model.variants import Variant
+from tests.model.variants.larger import qwen_vl
 from tests.model.variants.llama import SHAPE, sharpen
 
 
@@ -23,4 +24,5 @@ VARIANTS = {
             "rope_type": "yarn", "factor": 4.0, "rope_theta": 100.0, "original_max_position_embeddings": 16
         }
     ),
+    "the text of a Qwen3-VL": qwen_vl("Qwen3VLModel", qwen3(), mrope_interleaved=True),
 }  # fmt: skip
