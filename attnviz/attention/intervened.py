@@ -22,6 +22,14 @@ class Intervened:
     ``active`` may be shared: what holds for one holds for all then.
     """
 
+    layout_note = ""
+    """What a reader must know of the weights that a model hands in by itself."""
+
+    @property
+    def note(self) -> str:
+        """What a reader must know of the weights of a run."""
+        return CHANGED if self.interventions else self.layout_note
+
     @cached_property
     def active(self) -> threading.local:
         """The interventions of each thread."""

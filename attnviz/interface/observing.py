@@ -104,7 +104,6 @@ class Observing(Attending):
             InputError, UsageError, ModelError: as ``attend``; a word, passage or row that the text does not have.
         """
         from attnviz.analysis.text.observing import observe
-        from attnviz.attention.intervened import CHANGED
 
         request = request or record.Request(**asked)
 
@@ -123,7 +122,7 @@ class Observing(Attending):
             )
             if cut is not None:
                 found = observe(self.name, self.backend, read, None, request, observers, cut)
-                return Survey.of(replace(found, note=unlabelled(self.backend)))
+                return Survey.of(replace(found, note=unlabelled(self.backend) or self.backend.note))
             written = None
         else:
             read, written = self.inputs(
@@ -133,5 +132,5 @@ class Observing(Attending):
             raise UsageError(f"{self.name} has one map, and none for {request.map}: it is no encoder–decoder")
         predicting = Predicting(self.backend)
         found = observe(self.name, self.backend, read, written, request, [*predicting.observers, *observers])
-        note = CHANGED if self.backend.interventions else found.note
+        note = self.backend.note or found.note
         return Survey.of(replace(found, prediction=predicting.of(read), note=note))

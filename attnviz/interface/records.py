@@ -188,7 +188,6 @@ def attention_of(
     scores: Scores | None = None,
 ) -> Attention:
     """The record of one map of a run, from the ``weights`` that were kept of it."""
-    from attnviz.attention.intervened import CHANGED
     from attnviz.attention.observers import as_array
 
     numbers = weights.layers(kind)
@@ -201,7 +200,7 @@ def attention_of(
         kind,
         keys,
         numbers=() if numbers == tuple(range(len(numbers))) else numbers,
-        note=CHANGED if backend.interventions else note,
+        note=backend.note or note,
         states=tuple(as_array(state) for state in states.each(kind)) if states else (),
         prediction=prediction,
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import torch
@@ -18,6 +19,8 @@ from attnviz.attention.window import CAUSAL, EVERYTHING
 from attnviz.encoding import Encoding, Word
 from attnviz.errors import AttnvizError, UnsupportedModel
 from attnviz.model.hosted.attention import RunFacts
+from attnviz.model.hosted.isolation import isolated
+from attnviz.model.hosted.layouts import Layer, Layout, layout_of
 from attnviz.model.hosted.loaded import hidden_states
 from attnviz.model.hosted.model import OUTPUT_FIELDS, AttendsByItself, Hosted
 from attnviz.model.hosted.modifications import has_own_attention
@@ -42,10 +45,10 @@ class Observed(Hosted):
         self._require_room(encoding, target)
         wanted = any(type(observer).hidden is not Observer.hidden for observer in observers)
         asked = {"output_attentions": True} | ({"output_hidden_states": True} if wanted else {})
-        output = self._forward(encoding, target, None, own=self._own, **asked)
+        output, caught = self._own_run(encoding, target, **asked)
         seen = RunFacts()
         for kind, shape in self._shapes(encoding, target).items():
-            maps = self._maps(output, kind, shape)
+            maps = self._maps(output, kind, shape, caught)
             seen.layers[kind] = [*maps]
             seen.causal[kind] = kind != "cross" and all(not bool(found.triu(1).any()) for found in maps.values())
             for layer, found in maps.items():
@@ -59,14 +62,36 @@ class Observed(Hosted):
         last = _value(output, "last_hidden_state")
         return last[0] if isinstance(last, Tensor) else torch.empty(0)
 
+    def _own_run(self, encoding: Encoding, target: Encoding | None, **asked: bool) -> tuple[Any, dict[str, list[Any]]]:
+        """Run the model with its own attention; return its output, and what the modules gave that its layout names."""
+        caught: dict[str, list[Any]] = {}
+        whole = self.classifier if self._layout.by_head else None
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(isolated(self.model))
+            self._layout.prepare(self.model, len(encoding))
+            for name, module in self.model.named_modules() if self._layout.catch else ():
+                if re.search(self._layout.catch, name):
+                    kept = caught.setdefault(name, [])
+                    stack.enter_context(_removing(module.register_forward_hook(partial(_keep, kept))))
+            return self._forward(encoding, target, None, own=self._own, whole=whole, **asked), caught
+
     @cached_property
     def heads(self) -> dict[Kind, int]:
         """The number of heads of all layers of each kind together, found by a run of a few tokens."""
-        output = self._forward(*_few(self), None, own=self._own, output_attentions=True)
-        shapes = self._shapes(*_few(self))
+        output, caught = self._own_run(*_few(self), output_attentions=True)
         return {
-            kind: sum(len(found) for found in self._maps(output, kind, shapes[kind]).values()) for kind in self.kinds
+            kind: sum(map(len, self._maps(output, kind, shape, caught).values()))
+            for kind, shape in self._shapes(*_few(self)).items()
         }
+
+    @cached_property
+    def _layout(self) -> Layout:
+        return layout_of(self.model)
+
+    @cached_property
+    def layout_note(self) -> str:  # type: ignore[override]
+        """What a reader must know of the weights that the model hands in."""
+        return self._layout.said(self.model.config)
 
     @cached_property
     def _own(self) -> str | None:
@@ -87,7 +112,9 @@ class Observed(Hosted):
                 hint="Give a shorter text.",
             )
 
-    def _maps(self, output: Any, kind: Kind, shape: tuple[int, int]) -> dict[int, Tensor]:
+    def _maps(
+        self, output: Any, kind: Kind, shape: tuple[int, int], caught: Mapping[str, Sequence[Any]]
+    ) -> dict[int, Tensor]:
         """Return the weights (H, N, M) of each layer that has some."""
         name, whose = OUTPUT_FIELDS[kind], f"{self.model_name}: {type(self.model).__name__}"
         given = _value(output, name)
@@ -97,7 +124,15 @@ class Observed(Hosted):
                 f"{whose} attends by itself, and hands in no {name} where output_attentions is asked for",
                 hint="Its forward should return them, (1, heads, queries, keys) for each layer.",
             )
-        return {layer: _weights(each, shape, f"{whose}, layer {layer}") for layer, each in found.items()}
+        maps = {}
+        for layer, each in found.items():
+            try:
+                given = self._layout.matrix(Layer(each, output, layer, kind, shape, self.model.config, caught))
+            except UnsupportedModel as error:
+                error.message = f"{whose}, layer {layer}: {error.message}"
+                raise
+            maps[layer] = _weights(given, shape, f"{whose}, layer {layer}", part=self._layout.part)
+        return maps
 
 
 def choose_backend(hosted: Hosted) -> Hosted:
@@ -137,6 +172,19 @@ def _few(backend: Hosted) -> tuple[Encoding, Encoding | None]:
     return read, None if backend.kinds == ("self",) else written
 
 
+@contextlib.contextmanager
+def _removing(hook: Any) -> Iterator[None]:
+    """Remove a hook after the block."""
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _keep(kept: list[Any], module: Any, given: Any, output: Any) -> None:  # noqa: ARG001
+    kept.append(output)
+
+
 def _value(output: Any, name: str) -> Any:
     """Return a field of a model's output, whatever the output's type."""
     if isinstance(output, Mapping):
@@ -147,8 +195,8 @@ def _value(output: Any, name: str) -> Any:
     return getattr(output, name, None)
 
 
-def _weights(given: Any, shape: tuple[int, int], whose: str) -> Tensor:
-    """Return the weights (H, N, M) of one layer, verified."""
+def _weights(given: Any, shape: tuple[int, int], whose: str, *, part: bool) -> Tensor:
+    """Return the weights (H, N, M) of one layer, verified; a query's sum to 1, or less where they are ``part``."""
     if not isinstance(given, Tensor) or given.dim() != 4 or len(given) != 1 or tuple(given.shape[2:]) != shape:
         said = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
         raise UnsupportedModel(f"{whose}: its attentions are {said}, expected (1, heads, {shape[0]}, {shape[1]})")
@@ -159,7 +207,7 @@ def _weights(given: Any, shape: tuple[int, int], whose: str) -> Tensor:
         error = not_finite({})
         raise type(error)(f"{whose}: its attentions hold NaN or infinity")
     sums, least = weights.sum(-1), float(weights.min())
-    apart = float((sums - 1).abs().max())
+    apart = float((sums - 1).max() if part else (sums - 1).abs().max())
     if least < 0 or apart > _ROUNDING.get(given.dtype, 1e-4):
         raise UnsupportedModel(
             f"{whose}: its attentions are no weights: they go down to {least:.3g}, and a query's sum to "

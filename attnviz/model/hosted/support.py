@@ -15,6 +15,7 @@ from attnviz.errors import short
 _INTERFACE = "ALL_ATTENTION_FUNCTIONS"
 
 _NO_WEIGHTS: Mapping[str, str] = {
+    "blt": "attends between bytes and patches that it makes of them, and hands in no weights of these",
     "falcon_mamba": "has a recurrent state in place of attention",
     "fnet": "mixes tokens by a Fourier transform in place of attention",
     "mamba": "has a recurrent state in place of attention",

@@ -20,14 +20,15 @@ def picture_name(observation: Observation) -> str:
 
 
 def measure_note(measure: Measure, note: str = "", *, own: bool = False) -> str:
-    """Return what the numbers are, with the paper; empty for attention.
+    """Return what the numbers are, with the paper, and what the record notes of them; empty for plain attention.
 
     ``note`` is that of the record, which may name the answer that they are of. ``own`` says that what tokens keep of
     themselves is left out of the scale.
     """
     beyond = "; the scale ends at the largest part of another token" if own and measure.residual else ""
-    answer = f"; {clean(note)}" if note and measure.answered else ""
-    return "" if measure.plain else f"{measure.title} ({measure.source}){answer}{beyond}"
+    if measure.plain:
+        return clean(note)
+    return f"{measure.title} ({measure.source}){f'; {clean(note)}' if note else ''}{beyond}"
 
 
 def axis_names(units: Reading) -> tuple[str, str]:
