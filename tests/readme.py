@@ -81,8 +81,10 @@ def types() -> str:
     tour = read_tour()
     rows = [(way, f"{len(kinds)} types", ", ".join(f"`{kind}`" for kind in kinds)) for way, kinds in tour.types.items()]
     lines = ["| way | how many | `model_type` |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
-    why = [f"| `{kind}` | {reason} |" for kind, reason in tour.types["refused"].items()]
-    return "\n".join([*lines, "", "| refused | why |", "|---|---|", *why])
+    for way, what in (("observed", "what it hands in"), ("refused", "why")):
+        said = (f"| `{kind}` | {words or 'a weight for each query and key'} |" for kind, words in tour.types[way].items())
+        lines += ["", f"| {way} | {what} |", "|---|---|", *said]
+    return "\n".join(lines)
 
 
 def toured() -> str:

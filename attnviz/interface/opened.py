@@ -103,7 +103,7 @@ class Opened:
     def uncheckable(self) -> str:
         """Why there is nothing of ours that could be checked; empty where there is."""
         observed = self.backend.name == "observed"
-        return "the weights are the model's own (observed): there is nothing of ours to check" if observed else ""
+        return "observed: the model's own weights, nothing to compare with" if observed else ""
 
     def encode(
         self,

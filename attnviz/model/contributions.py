@@ -94,7 +94,7 @@ def find_contributions(
     """
     if backend.name != "native":
         raise UsageError(
-            f"contributions are of models that attnviz runs natively, and transformers runs {checkpoint.name}",
+            f"contributions are of models that attnviz runs natively, and {checkpoint.name} is {backend.name}",
             hint=_INSTEAD,
         )
     text = read if written is None else written

@@ -22,7 +22,8 @@ class Tour:
 
     Args:
         transformers: the version of transformers.
-        types: by way, the model types in order; each with the reason where it is refused, otherwise empty.
+        types: by way, the model types in order; each with the reason where it is refused, and with what must be
+            known of its weights where it is observed; otherwise empty.
     """
 
     transformers: str

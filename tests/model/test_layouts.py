@@ -70,7 +70,9 @@ CASES = {
         "encoder",
     ),
     "big bird, blocks": Case(
-        "BigBirdModel", {"block_size": 2, "num_random_blocks": 2}, r"attention\.self\.value$", r"attention\.output\.dense$",
+        "BigBirdModel",
+        {"block_size": 2, "num_random_blocks": 2},
+        r"attention\.self\.value$", r"attention\.output\.dense$",
         taken=True,
     ),
     "big bird, a short text": Case(

@@ -18,7 +18,8 @@ _NAMES: Mapping[Any, str] = {
     "decoder_attention_heads "
     "num_encoder_attention_heads num_decoder_attention_heads num_experts num_local_experts n_routed_experts "
     "moe_num_experts rotary_dim",
-    48: "encoder_hash_byte_group_vocab intermediate_size ffn_dim n_inner d_ff hidden_dim ffn_hidden_size dff encoder_ffn_dim decoder_ffn_dim",
+    48: "encoder_hash_byte_group_vocab "
+    "intermediate_size ffn_dim n_inner d_ff hidden_dim ffn_hidden_size dff encoder_ffn_dim decoder_ffn_dim",
     64: "max_position_embeddings n_positions n_ctx max_seq_len max_sequence_length model_max_length",
     8: "head_dim swa_head_dim d_kv qk_rope_head_dim qk_nope_head_dim v_head_dim linear_key_head_dim "
     "linear_value_head_dim",

@@ -100,7 +100,7 @@ def _run(folder: Path) -> Row:
         return {"backend": "refused", "reason": reason}
     assert planned.backend == mine.backend.name
     if mine.backend.name == "observed":
-        return {"backend": "observed"}
+        return {"backend": "observed", "reason": mine.backend.layout_note}
     check = mine.check(TEXT, target=target)
     assert check.passed, check
     return {"backend": mine.backend.name, "heads": check.heads, "apart": check.max_abs_diff}

@@ -52,7 +52,8 @@ def _full_where_short(model: Any, count: int) -> None:
 
 def _in_blocks(config: Any, count: int) -> bool:
     """Whether a BigBird reads a text of so many tokens in blocks."""
-    return config.attention_type == "block_sparse" and count > (5 + 2 * config.num_random_blocks) * config.block_size
+    short = (5 + 2 * int(config.num_random_blocks)) * int(config.block_size)
+    return bool(config.attention_type == "block_sparse") and count > short
 
 
 @dataclass(frozen=True)
@@ -203,9 +204,13 @@ def _molecules(layer: Layer) -> Any:
     count, last = layer.shape[0], layer.config.num_hidden_layers + 1
     if layer.number == 0:
         (chunks,) = layer.caught.values()  # of each the outputs, with weights (1, H, K, K)
-        return torch.stack([torch.block_diag(*head) for head in zip(*(each[1][0] for each in chunks), strict=True)])[
-            None
-        ]
+        made = layer.given.new_zeros(layer.given.shape[1], *layer.shape)
+        start = 0
+        for _, weights in chunks:
+            stop = start + weights.shape[-1]
+            made[:, start:stop, start:stop] = weights[0]
+            start = stop
+        return made[None]
     if layer.number == last:
         return layer.given
     rate, size = layer.config.downsampling_rate, layer.given.shape[-1]
