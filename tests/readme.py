@@ -82,7 +82,9 @@ def types() -> str:
     rows = [(way, f"{len(kinds)} types", ", ".join(f"`{kind}`" for kind in kinds)) for way, kinds in tour.types.items()]
     lines = ["| way | how many | `model_type` |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
     for way, what in (("observed", "what it hands in"), ("refused", "why")):
-        said = (f"| `{kind}` | {words or 'a weight for each query and key'} |" for kind, words in tour.types[way].items())
+        said = (
+            f"| `{kind}` | {words or 'a weight for each query and key'} |" for kind, words in tour.types[way].items()
+        )
         lines += ["", f"| {way} | {what} |", "|---|---|", *said]
     return "\n".join(lines)
 

@@ -155,13 +155,21 @@ def open_with_head(
     else:
         model, _ = _load(checkpoint, dtype, device, trust_remote_code, _writer_class)
     if not (hasattr(model, "can_generate") and model.can_generate()):
-        raise ModelError(f"{checkpoint.name} has no head that predicts the next token: it can't generate", hint=NO_HEAD)
+        raise _headless(checkpoint.name)
     return model
+
+
+def _headless(name: str) -> ModelError:
+    return ModelError(f"{name} has no head that predicts the next token: it can't generate", hint=NO_HEAD)
 
 
 def _writer_class(config: Any, saved: dict[str, Any]) -> Any:
     two = getattr(config, "is_encoder_decoder", False) or saved.get("is_encoder_decoder", False)
-    return transformers.AutoModelForSeq2SeqLM if two else transformers.AutoModelForCausalLM
+    auto = transformers.AutoModelForSeq2SeqLM if two else transformers.AutoModelForCausalLM
+    known = transformers.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING if two else transformers.MODEL_FOR_CAUSAL_LM_MAPPING
+    if "auto_map" not in saved and type(config) not in known:
+        raise _headless(f"a model of type {config.model_type}")
+    return auto
 
 
 def _borrow(model: Any, dtype: torch.dtype | None, device: str | torch.device | None) -> Any:

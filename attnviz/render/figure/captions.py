@@ -27,7 +27,7 @@ def measure_note(measure: Measure, note: str = "", *, own: bool = False) -> str:
     """
     beyond = "; the scale ends at the largest part of another token" if own and measure.residual else ""
     if measure.plain:
-        return clean(note)
+        return clean(note) if note else ""
     return f"{measure.title} ({measure.source}){f'; {clean(note)}' if note else ''}{beyond}"
 
 
