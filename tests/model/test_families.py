@@ -25,9 +25,10 @@ from tests.model.variants import all_variants
 KINDS = sorted({*FAMILIES, *ALIASES})
 SAID = {
     "bigbird_pegasus": {"attention_type": "original_full"},
+    "esm": {"vocab_size": 33},
     "granitemoehybrid": {"layer_types": ["full_attention"] * 32},
 }
-"""What a config must say, since our forward pass does not know what it is by default."""
+"""What a config must say, since our forward pass does not know what it is by default, or nothing is."""
 
 
 def test_every_file_is_registered_and_every_registration_has_a_file() -> None:

@@ -30,6 +30,7 @@ LENGTHS = (1, 4, 4, 9, 30)
         ("gpt_oss", "sinks in windows"),
         ("roformer", "values turned too"),
         ("ministral3", "queries grow every four tokens"),
+        ("esm", "masks within the text"),
     ],
     ids=str,
 )

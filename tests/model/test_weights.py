@@ -36,7 +36,7 @@ from attnviz.model.native import weights
 from attnviz.model.native.backend import Native
 from attnviz.model.native.forward import Network
 from tests import tiny
-from tests.model.parity import assert_same, files_of, make, network_of, ours_of, saved, theirs_of
+from tests.model.parity import apart, assert_same, files_of, make, network_of, ours_of, saved, theirs_of
 from tests.model.variants import all_variants
 
 Tensors = dict[str, torch.Tensor]
@@ -258,6 +258,20 @@ def test_a_gte_is_called_new_in_older_files(tmp_path: Path) -> None:
     config, tensors = files_of(tmp_path)
     older = network_of(config, {f"new.{name}": tensor for name, tensor in tensors.items()}, torch.float32)
     assert_same(ours_of(older, variant)["self"], theirs_of(model, variant)["self"], torch.float32)
+
+
+@pytest.mark.parametrize("at", ["encoder.layer.0.attention.self.", ""])
+def test_the_angles_of_an_esm_are_those_of_its_files(at: str, tmp_path: Path) -> None:
+    variant = all_variants()["esm", "rotary positions (ESM-2)"]
+    model = make(variant, torch.float32)
+    model.save_pretrained(tmp_path)
+    config, tensors = files_of(tmp_path)
+    (name,) = (each for each in tensors if each.endswith("inv_freq"))
+    angles = tensors.pop(name)
+    spelt = network_of(config, {**tensors, f"{at}rotary_embeddings.inv_freq": angles}, torch.float32)
+    assert_same(ours_of(spelt, variant)["self"], theirs_of(model, variant)["self"], torch.float32)
+    other = network_of(config, tensors, torch.float32)
+    assert apart(ours_of(other, variant)["self"], theirs_of(model, variant)["self"])[0].max() > 1e-2
 
 
 SPELT_TWICE = {

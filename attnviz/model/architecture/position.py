@@ -57,7 +57,8 @@ def rotary_factors(
     size).
 
     These are the cosine and the signed sine of the angles (Su et al. 2021, eq. 34), in float32 at least; ``table``
-    (…, size) are the sines and cosines of all positions where a checkpoint contains them.
+    (…, size) are the sines and cosines of all positions where a checkpoint contains them, or the angles per token
+    (size/2,).
     """
     exact = torch.promote_types(dtype, torch.float32)
     if rotary.table:
@@ -66,6 +67,7 @@ def rotary_factors(
     else:
         steps = torch.arange(0, rotary.size, 2, dtype=exact, device=at.device) / rotary.size
         frequencies, factor = _scaled(rotary, steps, int(at[-1]) + 1)
+        frequencies = frequencies if table is None else table.to(exact)
         angles = at.to(exact)[:, None] * frequencies  # (T, size/2)
         cos, sin = angles.cos() * factor, angles.sin() * factor
     sin = -sin if rotary.backwards else sin

@@ -55,8 +55,8 @@ def optional_shapes(spec: Spec) -> dict[str, TensorShape]:
     if isinstance(positions, Sinusoidal) and positions.stored:
         found["embed.positions.weight"] = (positions.count + positions.offset, spec.width)
     turns = spec.layers[0].attention.position
-    if isinstance(turns, Rotary) and turns.table:
-        found["rotary.weight"] = (turns.table, turns.size)
+    if isinstance(turns, Rotary) and (turns.table or turns.stored):
+        found["rotary.weight"] = (turns.table, turns.size) if turns.table else (turns.size // 2,)
     for i, layer in enumerate(spec.layers):
         if isinstance(layer.mlp, MLP | GatedMLP) and isinstance(layer.mlp.activation, XIELU):
             found |= dict.fromkeys((f"layers.{i}.mlp.activation.beta", f"layers.{i}.mlp.activation.eps"), ())

@@ -37,16 +37,16 @@ from attnviz.model.towers import PREFIXES, TOWERS, text_config
 FAMILIES = (
     "albert", "apertus", "arcee", "bart", "bert", "bert-generation", "bigbird_pegasus", "biogpt", "blenderbot",
     "blenderbot-small", "bloom", "clip_text_model", "codegen", "cohere", "cohere2", "ctrl", "cwm", "data2vec-text",
-    "deberta", "deberta-v2", "deepseek_v2", "deepseek_v3", "distilbert", "electra", "ernie", "ernie4_5", "eurobert",
-    "exaone4", "falcon", "flaubert", "fsmt", "gemma", "gemma2", "gemma3_text", "glm", "glm4", "glm4_moe", "gpt2",
-    "gpt_bigcode", "gpt_neo", "gpt_neox", "gpt_neox_japanese", "gpt_oss", "gptj", "granite", "granitemoe",
-    "granitemoehybrid", "granitemoeshared", "gte", "helium", "hunyuan_v1_dense", "ibert", "jais2",
-    "jina_embeddings_v3", "llama", "llama4_text", "luke", "m2m_100", "marian", "mbart", "megatron-bert",
-    "ministral3", "mixtral", "modernbert", "mpnet", "mpt", "mvp", "nanochat", "nemotron", "nomic_bert", "olmo",
-    "olmo2", "olmo3", "olmoe", "openai-gpt", "opt", "pegasus", "persimmon", "phi", "phi3", "phimoe", "plbart",
-    "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "rembert", "roberta", "roberta-prelayernorm", "roformer",
-    "siglip_text_model", "squeezebert", "stablelm", "starcoder2", "switch_transformers", "t5", "t5gemma", "umt5",
-    "vaultgemma", "xglm", "xlm", "xlm-roberta-xl", "xmod",
+    "deberta", "deberta-v2", "deepseek_v2", "deepseek_v3", "distilbert", "electra", "ernie", "ernie4_5", "esm",
+    "eurobert", "exaone4", "falcon", "flaubert", "fsmt", "gemma", "gemma2", "gemma3_text", "glm", "glm4", "glm4_moe",
+    "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gpt_neox_japanese", "gpt_oss", "gptj", "granite", "granitemoe",
+    "granitemoehybrid", "granitemoeshared", "gte", "helium", "hunyuan_v1_dense", "ibert", "jais2", "jina_embeddings_v3",
+    "llama", "llama4_text", "luke", "m2m_100", "marian", "mbart", "megatron-bert", "ministral3", "mixtral",
+    "modernbert", "mpnet", "mpt", "mvp", "nanochat", "nemotron", "nomic_bert", "olmo", "olmo2", "olmo3", "olmoe",
+    "openai-gpt", "opt", "pegasus", "persimmon", "phi", "phi3", "phimoe", "plbart", "qwen2", "qwen2_moe", "qwen3",
+    "qwen3_moe", "rembert", "roberta", "roberta-prelayernorm", "roformer", "siglip_text_model", "squeezebert",
+    "stablelm", "starcoder2", "switch_transformers", "t5", "t5gemma", "umt5", "vaultgemma", "xglm", "xlm",
+    "xlm-roberta-xl", "xmod",
 )  # fmt: skip
 
 ALIASES: Mapping[str, str] = {

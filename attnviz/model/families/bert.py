@@ -69,7 +69,10 @@ def bert_spec(
     """
     heads = config.size("num_attention_heads", 12)
     width = config.width("hidden_size", 768, heads)
-    config.only("position_embedding_type", "absolute")
+    if position is None:
+        config.only("position_embedding_type", "absolute")
+    else:
+        config.ignore("position_embedding_type")
     config.expect("is_encoder_decoder", False)
     config.expect("pruned_heads", {})
     config.ignore(

@@ -160,6 +160,10 @@ class Network(Sublayers):
         x = tensors["embed.tokens.weight"][ids].to(self.dtype)
         if embedding.scale != 1:
             x = x * torch.tensor(embedding.scale, dtype=self.dtype)
+        if embedding.dropped is not None:
+            gone = ids == embedding.dropped
+            kept = 1 - run.shares(gone, torch.promote_types(self.dtype, torch.float32))[:, None]
+            x = (x.masked_fill(gone[:, None], 0) / kept).to(self.dtype)
         if embedding.projection and embedding.projection.tokens:
             x = self._linear("embed.project", x)
         found = {"tokens": x}

@@ -86,6 +86,13 @@ class Packed(Run):
             found.append(position.position_rows(ids[group.tokens].view(group.count, -1), at, spec).flatten())
         return torch.cat(found)
 
+    def shares(self, tokens: Tensor, dtype: torch.dtype) -> Tensor:
+        """As of one text, of each document by itself."""
+        return torch.cat([
+            tokens[group.tokens].view(group.count, -1).to(dtype).mean(-1).repeat_interleave(group.length)
+            for group in self._groups
+        ])  # fmt: skip
+
     @property
     def places(self) -> Tensor:
         """As of one text: each document begins at position 0."""

@@ -116,6 +116,10 @@ class Run:
         """Return the rows of the position table for the tokens ``ids`` (T,)."""
         return position.position_rows(ids, self.positions, spec)
 
+    def shares(self, tokens: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return the share of its text's tokens that are among the ``tokens`` (T,) given, for each token (T,)."""
+        return tokens.to(dtype).mean().expand(len(tokens))
+
     @property
     def places(self) -> Tensor:
         """The position of each row of states, (T,)."""

@@ -30,11 +30,12 @@ _CUTS = {
 
 _NEEDLESS = re.compile(
     r"^(lm_head|cls|score|classifier|qa_outputs|classification_head)\."  # heads, after the last hidden states
-    r"|(^|\.)(pooler\..*"  # likewise
+    r"|(^|\.)(pooler\..*|contact_head\..*"  # likewise
     r"|position_ids|token_type_ids"  # 0, 1, 2, … and 0, 0, 0, …
     r"|(attn|attention|crossattention)\.(masked_)?bias"  # causal masks
     r"|(encoder|decoder)\.version|embed_positions\.(_float_tensor|weights)|attn\.embed_positions"  # computed
-    r"|rotary_emb\.inv_freq"  # computed
+    r"|rotary_emb(eddings)?\.inv_freq"  # computed, or the same in each layer
+    r"|embeddings\.position_embeddings\.weight"  # beside rotary positions (ESM)
     r"|weight_integer|bias_integer|(fc|norm|weight|act)_scaling_factor|x_(min|max)|shift"  # for integers (I-BERT)
     r"|entity_(embeddings|predictions)\..*|(w2e|e2w|e2e)_query\.(weight|bias)"  # of entities, beside the text (LUKE)
     r"|adapter_modules\..*|lang_embeddings\.weight"  # of other languages (X-MOD), of languages (XLM)

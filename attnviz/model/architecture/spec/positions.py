@@ -111,7 +111,8 @@ class Rotary:
     Dimension pairs are (i, i + size/2), or (2i, 2i + 1) if ``interleaved``. ``scaling`` extends the positions beyond
     the length of the training. With a ``table`` sines and cosines are those of so many positions, in float32, or those
     that a checkpoint contains. ``values`` says that values are rotated as keys are. With ``last`` it is the last
-    ``size`` dimensions. With ``backwards`` all turn the other way (nanochat).
+    ``size`` dimensions. With ``backwards`` all turn the other way (nanochat). ``stored`` says that a checkpoint may
+    contain the angles per token, which are then read.
     """
 
     theta: float
@@ -122,6 +123,7 @@ class Rotary:
     table: int | None = None
     values: bool = False
     backwards: bool = False
+    stored: bool = False
 
 
 @dataclass(frozen=True)

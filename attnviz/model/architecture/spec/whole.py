@@ -27,7 +27,8 @@ class Embedding:
     """Token vectors times ``scale``, plus positions and token types, then a norm, as far as there are any.
 
     Of ``kinds`` vectors, one for each kind of text (by task in ERNIE, by language in XLM), that of ``kind`` is added to
-    each token. With ``early`` the token vectors alone are normed, before the rest is added.
+    each token. With ``early`` the token vectors alone are normed, before the rest is added. Vectors of the token
+    ``dropped`` are zero, and the others are divided by the share of those that are not (ESM).
     """
 
     vocabulary: int
@@ -39,6 +40,7 @@ class Embedding:
     kinds: int = 0
     kind: int = 0
     early: bool = False
+    dropped: int | None = None
 
 
 @dataclass(frozen=True)
