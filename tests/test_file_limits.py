@@ -105,6 +105,9 @@ def test_sizes_that_no_model_has_are_refused_with_what_the_tensors_say(
 
 def test_sizes_that_cost_nothing_are_not_bounded() -> None:
     require_sizes({"sliding_window": 10**12, "eos_token_id": 10**12, "vocab_size": True, "max_window_layers": 28})
+    words = failure(require_sizes, {"sliding_window": 10**400})
+    assert "sliding_window is 1000" in words
+    assert len(words) < 200
 
 
 @pytest.mark.parametrize("kind", ["albert", "gpt_neo"])

@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attnviz.errors import ModelError
+from attnviz.errors import ModelError, short
 
 MAX_LAYERS = 10_000
 MAX_SIZE = 1 << 25
 """The largest number of layers, and the largest value of any other size: many times what published models have."""
+
+_MAX_NUMBER = 1 << 62
 
 _WIDTHS = ("hidden_size", "d_model", "n_embd", "dim", "vocab_size", "intermediate_size", "ffn_dim", "d_ff", "n_inner")
 """Sizes that appear as a dimension of some tensor of the checkpoint."""
@@ -18,11 +20,13 @@ _SIZE = re.compile(r"(size|dim|heads?|experts|embeddings|positions|len|num|group
 _LAYERS = re.compile(r"(^|_)layers?$")
 
 
-def size_limit(name: str) -> int | None:
-    """Return the largest value allowed for the size ``name``; None if it is not a size, or one that costs nothing."""
+def size_limit(name: str) -> int:
+    """Return the largest value allowed for ``name``; of what is not a size, or one that costs nothing, what torch's
+    whole numbers hold.
+    """
     if _LAYERS.search(name):
         return MAX_LAYERS
-    return MAX_SIZE if _SIZE.search(name) and "window" not in name else None
+    return MAX_SIZE if _SIZE.search(name) and "window" not in name else _MAX_NUMBER
 
 
 def require_sizes(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]] | None = None) -> None:
@@ -37,16 +41,16 @@ def require_sizes(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...
     """
     for name, value in _sizes(config):
         bound = size_limit(name)
-        if bound is not None and value > bound:
+        if value > bound:
             said = f"; {_outline(shapes)}" if shapes else ""
-            raise ModelError(f"config.json: {name} is {value:,}, and no model has more than {bound:,}{said}")
+            raise ModelError(f"config.json: {name} is {_spelt(value)}, and no model has more than {bound:,}{said}")
     if not shapes:
         return
     largest = max((max(shape, default=1) for shape in shapes.values()), default=1)
     packed = "quantization_config" in config
     for name, value in _sizes({name: value for name, value in config.items() if not isinstance(value, Mapping)}):
-        bound = len(shapes) if _LAYERS.search(name) else largest if name in _WIDTHS and not packed else None
-        if bound is not None and value > bound:
+        most = len(shapes) if _LAYERS.search(name) else largest if name in _WIDTHS and not packed else None
+        if most is not None and value > most:
             raise ModelError(
                 f"config.json: {name} is {value:,}; {_outline(shapes)}",
                 hint="config.json and the weights do not belong together: download the model again.",
@@ -60,6 +64,10 @@ def _sizes(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
             yield from _sizes(value)
         elif isinstance(value, int):
             yield str(name), value
+
+
+def _spelt(value: int) -> str:
+    return f"{value:,}" if value < 10**40 else short(value)
 
 
 def _outline(shapes: Mapping[str, tuple[int, ...]]) -> str:

@@ -119,6 +119,16 @@ def test_every_family_measures_together_what_it_does_alone(case: tuple[str, str]
         assert_same(one, alone(both.encoder or both, encoding, Request(links=3)), rtol=1e-9)
 
 
+@pytest.mark.parametrize("compiled", [True, False], ids=["numba", "torch"])
+def test_texts_of_several_chunks_are_measured_in_single_precision(compiled: bool, tmp_path: Path) -> None:
+    """The scores of what is hidden are finite, also together."""
+    case = "llama4_text", "chunks in most layers, no temperature"
+    both = saved(make(CASES[case], torch.float32), tmp_path, torch.float32)
+    found = measure(Native(both), SHUFFLED, Request(links=3), many=compiled)
+    for encoding, one in zip(SHUFFLED, found, strict=True):
+        assert_same(one, alone(both, encoding, Request(links=3)), rtol=2e-4)
+
+
 @pytest.fixture(scope="module")
 def long_bert(tmp_path_factory: pytest.TempPathFactory) -> Model:
     """A BERT that reads 512 tokens, in which some heads look at one offset."""

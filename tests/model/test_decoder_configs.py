@@ -62,6 +62,12 @@ def test_types_of_layers_that_can_not_be_are_refused(kinds: Any, window: int | N
         Config({"layer_types": kinds}).layer_windows(window, ["full_attention"] * 2)
 
 
+@pytest.mark.parametrize("kind", ["gemma2", "gemma3_text"])
+def test_a_scale_that_no_root_has_is_refused(kind: str) -> None:
+    with pytest.raises(ModelError, match="query_pre_attn_scalar is -1, expected a number above 0"):
+        read({"model_type": kind, "query_pre_attn_scalar": -1})
+
+
 def test_null_is_not_absent_where_it_says_that_there_is_none() -> None:
     assert Config({}).optional("sliding_window", 7) == 7
     assert Config({"sliding_window": None}).optional("sliding_window", 7) is None

@@ -201,6 +201,13 @@ def test_positions_begin_after_the_padding_id() -> None:
     assert of("mpnet", pad_token_id=0) == of("mpnet")
 
 
+@pytest.mark.parametrize("padding", [38, 39, 10**12])
+def test_padding_that_leaves_no_positions_is_refused(padding: int) -> None:
+    assert of("roberta", pad_token_id=37, max_position_embeddings=39).embedding.positions == Learned(1, 38, 37)
+    with pytest.raises(ModelError, match=f"max_position_embeddings is 39, .* {padding}"):
+        of("roberta", pad_token_id=padding, max_position_embeddings=39)
+
+
 def test_sizes_may_have_their_usual_names() -> None:
     usual = of("distilbert", hidden_size=32, num_attention_heads=4, num_hidden_layers=2)
     assert usual == of("distilbert", dim=32, n_heads=4, n_layers=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -217,3 +218,26 @@ def test_what_is_not_known_is_refused_by_name(scaling: dict[str, Any], words: st
 def test_what_is_no_number_is_said_to_be_none(config: dict[str, Any], name: str) -> None:
     with pytest.raises(ModelError, match=name):
         read(config)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "words"),
+    [
+        ({"type": "yarn", "factor": 2.0, "rope_theta": 1}, "rope_theta .* is 1, expected a number above 1"),
+        ({"type": "yarn", "factor": 2.0, "beta_fast": -1}, "beta_fast .* is -1, expected a number above 0"),
+        ({"type": "yarn", "factor": 2.0, "beta_slow": math.nan}, "beta_slow .* is nan"),
+        ({"type": "yarn", "original_max_position_embeddings": -1}, "original_max_position_embeddings .* is -1"),
+        ({"type": "llama3", "original_max_position_embeddings": 1e30}, "no model has more than"),
+        ({"type": "linear", "factor": 0}, "factor .* is 0, expected a number above 0"),
+        ({"type": "longrope", "factor": math.inf, **FACTORS}, "factor .* is inf"),
+        ({"type": "default", "partial_rotary_factor": 3}, "48 of 16 dimensions turn"),
+    ],
+)
+def test_numbers_that_no_rotation_has_are_refused(scaling: dict[str, Any], words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        read({**SHAPE, "rope_scaling": scaling}, partial=1.0)
+
+
+def test_dynamic_scaling_of_a_single_pair_is_refused() -> None:
+    with pytest.raises(UnsupportedModel, match="of 2 dimensions"):
+        rotary(Config({"rope_scaling": {"type": "dynamic", "factor": 2.0}}), 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +29,27 @@ _HARMLESS = frozenset({
     "repetition_penalty", "return_dict_in_generate", "suppress_tokens", "temperature", "tf_legacy_loss", "top_k",
     "top_p", "typical_p",
 })  # fmt: skip
+
+
+_MOST = 3.4e38
+"""About the largest number that is one in float32."""
+
+
+def read_number(name: str, value: object, above: float | None = None) -> float:
+    """Return a number of a config; one ``above`` another, if that is given.
+
+    Raises:
+        ModelError: the ``value`` of ``name`` is none.
+    """
+    if (
+        not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or not abs(value) <= _MOST
+        or (above is not None and value <= above)
+    ):
+        expected = "a number" if above is None else f"a number above {above:g}"
+        raise ModelError(f"config.json: {name} is {short(value)}, expected {expected}")
+    return float(value)
 
 
 class Config:
@@ -94,12 +114,9 @@ class Config:
         self.expect(other, size)
         return size
 
-    def number(self, name: str, default: float) -> float:
-        """Return a number."""
-        value = self.get(name, default)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= sys.float_info.max:
-            raise ModelError(f"config.json: {name} is {short(value)}, expected a number")
-        return float(value)
+    def number(self, name: str, default: float, *, above: float | None = None) -> float:
+        """Return a number; one ``above`` another, if that is given."""
+        return read_number(name, self.get(name, default), above)
 
     def optional_number(self, name: str, default: float | None = None) -> float | None:
         """Return a number, or None if it is null; ``default`` only if it is absent."""

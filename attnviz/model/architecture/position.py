@@ -141,12 +141,16 @@ def temperatures(spec: Temperature, at: Tensor, dtype: torch.dtype) -> Tensor:
     return (torch.log1p(steps) * spec.weight + 1)[:, None]
 
 
+_FAR = -1e30
+"""A bias that leaves a weight of exactly 0, and is finite in a sum of all scores, by which NaN is noticed."""
+
+
 def chunk_mask(size: int) -> Bias:
     """Return the bias that hides keys of other chunks of ``size`` tokens than the query's own."""
 
     def bias(at: Tensor, to: Tensor) -> Tensor:
         other = at[:, None] // size != to[None, :] // size  # (n, m)
-        return torch.where(other, torch.finfo(torch.float32).min, 0.0)[None]
+        return torch.where(other, _FAR, 0.0)[None]
 
     return bias
 

@@ -10,8 +10,9 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from attnviz.checkpoint.config_limits import require_sizes
 from attnviz.errors import ModelError, UnsupportedModel, short
-from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.config import Config, read_number
 from attnviz.model.architecture.spec import Dynamic, Linear, Llama3, LongRope, Rotary, Temperature, Yarn
 
 _KNOWN = {
@@ -65,7 +66,7 @@ def rotary(
         beside: names of settings that do not concern the rotation.
     """
     said = _said(config, kind, scaled)
-    base = _number(said, "rope_theta", config.number(theta_name, theta))
+    base = _number(said, "rope_theta", config.number(theta_name, theta), above=1)
     part = _number(said, "partial_rotary_factor", config.number("partial_rotary_factor", partial or 1.0))
     older = str(said.pop("type", None) or "default")
     name = str(said.pop("rope_type", None) or older)
@@ -87,7 +88,7 @@ def rotary(
     if unknown:
         raise UnsupportedModel(f"config.json: {name} rotary scaling with {', '.join(sorted(unknown))}")
     size = int(head_size * part)
-    if size < 2 or size % 2 or (partial is None and size < head_size):
+    if not 2 <= size <= head_size or size % 2 or (partial is None and size < head_size):
         raise UnsupportedModel(f"config.json: {size} of {head_size} dimensions turn")
     if grown:
         base *= grown ** (size / (size - 2))
@@ -116,13 +117,21 @@ def _mapping(config: Config, name: str) -> Mapping[str, Any]:
     return value
 
 
-def _number(said: dict[str, Any], name: str, default: float | None = None) -> float:
+def _number(said: dict[str, Any], name: str, default: float | None = None, above: float | None = None) -> float:
     """Remove the number ``name`` from the settings, and return it."""
     value = said.pop(name, None)
-    value = default if value is None else value
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ModelError(f"config.json: {name} of the rotary positions is {short(value)}, expected a number")
-    return float(value)
+    return read_number(f"{name} of the rotary positions", default if value is None else value, above)
+
+
+def _positive(said: dict[str, Any], name: str, default: float | None = None) -> float:
+    return _number(said, name, default, above=0)
+
+
+def _original(said: dict[str, Any], longest: int) -> int:
+    """Remove the length for which the model was trained at first from the settings, and return it."""
+    original = max(1, int(_positive(said, "original_max_position_embeddings", longest)))
+    require_sizes({"original_max_position_embeddings": original})
+    return original
 
 
 def _factors(said: dict[str, Any], name: str, count: int) -> tuple[float, ...]:
@@ -139,24 +148,29 @@ def _factors(said: dict[str, Any], name: str, count: int) -> tuple[float, ...]:
 def _scaling(
     name: str, said: dict[str, Any], longest: int, size: int
 ) -> Linear | Dynamic | Llama3 | Yarn | LongRope | None:
-    original = int(_number(said, "original_max_position_embeddings", longest))
+    original = _original(said, longest)
     match name:
         case "linear":
-            return Linear(_number(said, "factor"))
+            return Linear(_positive(said, "factor"))
         case "dynamic":
-            return Dynamic(_number(said, "factor"), longest)
+            if size == 2:
+                raise UnsupportedModel("config.json: dynamic rotary scaling of 2 dimensions has no base")
+            return Dynamic(_positive(said, "factor"), longest)
         case "llama3":
-            low, high = _number(said, "low_freq_factor"), _number(said, "high_freq_factor")
-            return Llama3(_number(said, "factor"), low, high, original)
+            low, high = _positive(said, "low_freq_factor"), _positive(said, "high_freq_factor")
+            return Llama3(_positive(said, "factor"), low, high, original)
         case "longrope":
-            factor = _number(said, "factor", longest / original)
+            factor = _positive(said, "factor", longest / original)
             attention = _number(said, "attention_factor", _longrope_attention(factor, original))
             short, long = (_factors(said, which, size // 2) for which in ("short_factor", "long_factor"))
             return LongRope(short, long, original, attention)
         case "yarn":
-            factor = _number(said, "factor", longest / original)
+            factor = _positive(said, "factor", longest / original)
             attention = _number(said, "attention_factor", _yarn_attention(factor, said))
-            fast, slow = _number(said, "beta_fast", 0) or 32.0, _number(said, "beta_slow", 0) or 1.0
+            fast, slow = (
+                _positive({name: said.get(name) or usual}, name)
+                for name, usual in (("beta_fast", 32), ("beta_slow", 1))
+            )
             return Yarn(factor, original, attention, fast, slow, said.get("truncate") is not False)
     return None
 
@@ -169,13 +183,13 @@ def yarn_scale(config: Config) -> float:
     """The factor of all scores with YaRN that says ``mscale_all_dim``, as in DeepSeek's models."""
     said = _said(config, None, scaled=True)
     everywhere = _number(said, "mscale_all_dim", 0)
-    return _yarn_magnitude(_number(said, "factor", 1), everywhere) ** 2 if everywhere else 1.0
+    return _yarn_magnitude(_positive(said, "factor", 1), everywhere) ** 2 if everywhere else 1.0
 
 
 def temperature(config: Config) -> Temperature:
     """The factor of queries, of which the rotary settings say how it grows with the position (Ministral 3)."""
     said = _said(config, None, scaled=True)
-    original = int(_number(said, "original_max_position_embeddings", config.size("max_position_embeddings")))
+    original = _original(said, config.size("max_position_embeddings"))
     return Temperature(_number(said, "llama_4_scaling_beta"), original)
 
 

@@ -46,7 +46,7 @@ def spec(config: Config) -> Spec:
         heads=heads,
         kv_heads=config.kv_heads(heads, 4),
         head_size=size,
-        scale=config.number("query_pre_attn_scalar", 256) ** -0.5,
+        scale=config.number("query_pre_attn_scalar", 256, above=0) ** -0.5,
         window=CAUSAL,
         position=rotary(config, size, longest=8192),
         softcap=config.optional_number("attn_logit_softcapping", 50.0),

@@ -41,7 +41,7 @@ def spec(config: Config) -> Spec:
         heads=heads,
         kv_heads=config.kv_heads(heads, 4),
         head_size=config.size("head_dim", 256),
-        scale=config.number("query_pre_attn_scalar", 256) ** -0.5,
+        scale=config.number("query_pre_attn_scalar", 256, above=0) ** -0.5,
         window=CAUSAL,
         bias=bias,
         output_bias=bias,

@@ -5,6 +5,7 @@ XLM-RoBERTa (Conneau et al. 2020) and CamemBERT (Martin et al. 2020) are the sam
 
 from __future__ import annotations
 
+from attnviz.errors import ModelError
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import Classifier, Dense, LayerNorm, Learned, PostNorm, Spec
 from attnviz.model.families import TOKEN_CLASSIFIER
@@ -26,6 +27,10 @@ def spec(config: Config) -> Spec:
 def roberta_positions(config: Config) -> Learned:
     """Rows from behind the padding's own on, for tokens that are no padding."""
     padding, rows = config.count("pad_token_id", 1), config.size("max_position_embeddings", 512)
+    if rows < padding + 2:
+        raise ModelError(
+            f"config.json: max_position_embeddings is {rows}, and none is left behind that of padding, {padding}"
+        )
     return Learned(rows - padding - 1, offset=padding + 1, padding=padding)
 
 
