@@ -5,7 +5,7 @@ from attnviz.checkpoint.digest import digest, raw_bytes, revision
 from attnviz.checkpoint.files import quiet_transformers
 from attnviz.checkpoint.folder import DEFAULT, Checkpoint, open_checkpoint
 from attnviz.checkpoint.gguf.opening import open_gguf
-from attnviz.checkpoint.memory import TrackedTensors, open_in_memory, refresh
+from attnviz.checkpoint.memory import TrackedTensors, open_in_memory, refresh, stored_tensors
 
 __all__ = [
     "DEFAULT",
@@ -20,4 +20,5 @@ __all__ = [
     "raw_bytes",
     "refresh",
     "revision",
+    "stored_tensors",
 ]

@@ -32,7 +32,7 @@ from attnviz.checkpoint.hub import DEFAULT_ID, snapshot
 from attnviz.checkpoint.sentencepiece import convert_sentencepiece
 from attnviz.checkpoint.tokenizer import read_tokenizer
 from attnviz.encoding import Languages, declare_mask, find_code, language_numbers, read_languages
-from attnviz.errors import ModelError, UsageError
+from attnviz.errors import ModelError, UsageError, short
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -82,6 +82,13 @@ class Checkpoint:
     def quantised(self) -> bool:
         """Whether the config says that the weights are quantised."""
         return bool(self.config.get("quantization_config"))
+
+    @property
+    def quantisation(self) -> str:
+        """The name of the method by which the weights are quantised."""
+        said = self.config.get("quantization_config")
+        method = said.get("quant_method") if isinstance(said, Mapping) else None
+        return short(method) if method else "by a method that its config does not name"
 
     def with_languages(self, source: str | None = None, target: str | None = None) -> Checkpoint:
         """Return this checkpoint with a tokenizer for texts in the language ``source`` and targets in ``target``.

@@ -62,10 +62,25 @@ def refresh(checkpoint: Checkpoint) -> Checkpoint:
     return replace(
         checkpoint,
         config=model.config.to_dict() | {"architectures": [type(model).__name__]} | asked,  # not what it was saved as
-        # The state_dict of quantised modules also has values that are not tensors.
-        tensors=TrackedTensors({name: each for name, each in model.state_dict().items() if hasattr(each, "shape")}),
+        tensors=TrackedTensors(stored_tensors(model)),
         generation=generation.to_dict() if generation else {},
     )
+
+
+def stored_tensors(model: Any) -> dict[str, Tensor]:
+    """Return the tensors with which ``model`` would be saved, by name, without changing it.
+
+    Its ``state_dict`` would change the weights of four bits that bitsandbytes has packed for the CPU.
+    """
+    found: dict[str, Tensor] = {}
+    for at, module in model.named_modules(remove_duplicate=False):
+        own = {**module._parameters, **module._buffers}
+        passing = module._non_persistent_buffers_set
+        prefix = f"{at}." if at else ""
+        found |= {
+            f"{prefix}{name}": each.detach() for name, each in own.items() if each is not None and name not in passing
+        }
+    return found
 
 
 def _unwrapped(model: Any) -> tuple[Any, str]:

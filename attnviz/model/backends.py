@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from attnviz.attention.kernel import Kind
-from attnviz.checkpoint import Checkpoint, TrackedTensors
+from attnviz.checkpoint import Checkpoint, TrackedTensors, stored_tensors
 from attnviz.encoding import Encoding
 from attnviz.errors import UnsupportedModel, UsageError, did_you_mean, not_one_of
 from attnviz.model.families import near_miss
@@ -131,6 +131,8 @@ def hosted_reason(checkpoint: Checkpoint) -> str:
     try:
         read_spec(checkpoint)
     except UnsupportedModel as error:
+        if checkpoint.quantised:
+            return f"its weights are quantised ({checkpoint.quantisation})"
         return error.message.removeprefix(f"{checkpoint.name}: ")
     if checkpoint.wrapped:
         return f"the model is wrapped ({checkpoint.wrapped})"
@@ -151,8 +153,7 @@ def watch_model(checkpoint: Checkpoint, backend: Native | Hosted) -> ModelWatch 
         read = checkpoint.tensors.read
         copied = {name: tensor for name, tensor in dict.items(checkpoint.tensors) if name in read}
         return ModelWatch(checkpoint.reference, copied, backend.network.tensors.values())
-    running = [each for each in backend.model.state_dict().values() if isinstance(each, torch.Tensor)]
-    return ModelWatch(checkpoint.reference, dict(checkpoint.tensors), running)
+    return ModelWatch(checkpoint.reference, dict(checkpoint.tensors), stored_tensors(backend.model).values())
 
 
 def open_by_transformers(checkpoint: Checkpoint, options: Options) -> Hosted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import logging
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -199,8 +200,11 @@ def _load(
 ) -> tuple[Any, tuple[str, ...]]:
     """Return the model, and the names of the checkpoint's tensors that it does not use."""
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust}
-    # transformers shows the progress of GGUF files in spite of its settings.
-    silence: Any = contextlib.redirect_stderr(io.StringIO()) if checkpoint.gguf else contextlib.nullcontext()
+    # The progress of GGUF files and of compressed tensors is shown in spite of transformers' settings.
+    loud = checkpoint.gguf or checkpoint.quantised
+    silence: Any = contextlib.redirect_stderr(io.StringIO()) if loud else contextlib.nullcontext()
+    if checkpoint.quantised:
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of its own types at each product of a run
     try:
         with MODEL_LOCK, quiet_transformers(), silence:
             config = config_of(checkpoint, trust_remote_code=trust)

@@ -14,6 +14,7 @@ from torch import Tensor
 from attnviz.attention.intervened import Intervened, require_layers
 from attnviz.attention.interventions import Intervention
 from attnviz.attention.kernel import Kind, Observer
+from attnviz.checkpoint import stored_tensors
 from attnviz.encoding import Encoding
 from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.hosted.attention import DryRunAttention, KernelAttention, Outputs, RunFacts
@@ -83,7 +84,7 @@ class Hosted(Loaded, Intervened):
                     for observer in observers:
                         observer.hidden(layer, state, kind)
         last = last_hidden_state(output)
-        require_finite(last, self.model.state_dict())
+        require_finite(last, stored_tensors(self.model))
         return last
 
     @contextlib.contextmanager
@@ -170,7 +171,7 @@ class Hosted(Loaded, Intervened):
         logits: Tensor | None = getattr(whole._forward(encoding, target, hook), "logits", None)
         if logits is None:
             raise ModelError(f"{self.model_name} has no head that predicts the next token")
-        require_finite(logits[0], whole.model.state_dict())
+        require_finite(logits[0], stored_tensors(whole.model))
         return logits[0]
 
     def dry_run(self, encoding: Encoding, target: Encoding | None = None) -> None:
