@@ -174,6 +174,42 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 }
 
 
+LATER: dict[str, dict[str, Any]] = {
+    "EuroBERT-210m": {
+        "model_type": "eurobert", "bos_token": "<|begin_of_text|>", "eos_token": "<|end_of_text|>",
+        "mask_token": "<|mask|>", "pad_token": "<|end_of_text|>", "hidden_dropout": 0.0, "rope_theta": 250000,
+        "rope_scaling": None, "head_dim": 64, "vocab_size": 128256,
+    },
+    "ernie-3.0": {
+        "model_type": "ernie", "enable_recompute": False, "fuse": False, "max_position_embeddings": 2048,
+        "task_type_vocab_size": 3, "type_vocab_size": 4, "use_task_id": True, "vocab_size": 40000,
+    },
+    "nomic-embed-text-v1.5": {
+        "model_type": "nomic_bert", "activation_function": "swiglu", "attn_pdrop": 0.0, "causal": False,
+        "dense_seq_output": True, "layer_norm_epsilon": 1e-12, "n_embd": 768, "n_head": 12, "n_inner": 3072,
+        "n_layer": 12, "n_positions": 8192, "prenorm": False, "qkv_proj_bias": False, "rotary_emb_base": 1000,
+        "rotary_emb_fraction": 1.0, "rotary_scaling_factor": None, "use_flash_attn": True, "vocab_size": 30528,
+    },
+    "blenderbot_small-90M": {
+        "model_type": "blenderbot-small", "do_blenderbot_90_layernorm": True, "extra_layer_norm": False,
+        "layernorm_variant": "xlm", "variant": "xlm", "scale_embedding": True, "vocab_size": 54944,
+    },
+}  # fmt: skip
+"""What files have beyond transformers' own attributes."""
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_what_files_say_beside_is_known(name: str) -> None:
+    config = LATER[name]
+    assert read(config) == read(transformers.CONFIG_MAPPING[config["model_type"]](**config).to_dict())
+
+
+@pytest.mark.parametrize(("name", "value"), [("n_embd", 512), ("qkv_proj_bias", True), ("rotary_emb_base", 10000)])
+def test_a_nomic_bert_that_transformers_would_run_as_another_is_refused(name: str, value: object) -> None:
+    with pytest.raises(ModelError, match=f"{name} is {value}, and neither attnviz nor transformers runs other than"):
+        read(LATER["nomic-embed-text-v1.5"] | {name: value})
+
+
 def read(config: Mapping[str, Any]) -> Spec:
     return find_family(config).spec(config)
 

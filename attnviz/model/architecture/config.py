@@ -13,7 +13,8 @@ from attnviz.model.architecture.activations import ACTIVATIONS
 # Attributes that do not change any attention weight: bookkeeping, training, heads, generation.
 _HARMLESS = frozenset({
     "_attn_implementation", "_attn_implementation_autoset", "_model_name_or_path", "_name_or_path", "_num_labels",
-    "architectures", "attn_implementation", "auto_map", "bos_token_id", "chunk_size_feed_forward", "cls_token_id",
+    "architectures", "attn_implementation", "auto_map", "bos_token", "bos_token_id", "chunk_size_feed_forward",
+    "cls_token", "cls_token_id", "eos_token", "mask_token", "pad_token", "sep_token", "unk_token",
     "custom_pipelines", "dtype", "eos_token_id", "finetuning_task", "gradient_checkpointing", "id2label",
     "initializer_factor", "initializer_range", "label2id", "language", "mask_token_id", "model_max_length",
     "name", "name_or_path", "num_labels", "output_attentions", "output_hidden_states", "output_past",
@@ -162,7 +163,7 @@ class Config:
         """Require a decoder without an encoder."""
         self.expect("is_encoder_decoder", False)
         self.expect("add_cross_attention", False)
-        self.ignore("chunk_size_feed_forward", "is_decoder", "attention_dropout")
+        self.ignore("chunk_size_feed_forward", "is_decoder", "attention_dropout", "hidden_dropout")
 
     def head_size(self, width: int, heads: int) -> int:
         """Return ``head_dim``, or by default the ``width`` divided by the number of ``heads``."""

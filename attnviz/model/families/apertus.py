@@ -49,7 +49,8 @@ def spec(config: Config) -> Spec:
     size, bias = config.head_size(width, heads), config.flag("attention_bias")
     learned = config.get("hidden_act", "xielu") == "xielu"
     norm = RMSNorm(config.number("rms_norm_eps", 1e-5))
-    config.only("mlp_bias", False)
+    for name, value in (("mlp_bias", False), ("post_norm", False), ("qk_norm", True)):
+        config.only(name, value)
     layer = LayerSpec(
         attention=AttentionSpec(
             heads=heads,

@@ -85,7 +85,8 @@ def bart_spec(
         "encoder_layerdrop", "decoder_layerdrop", "is_decoder", "save_step",
         # Switches of transformers 3, which each type of model has had its own way since.
         "normalize_before", "normalize_embedding", "add_final_layer_norm", "add_bias_logits", "extra_pos_embeddings",
-        "static_position_embeddings", "force_bos_token_to_be_generated",
+        "static_position_embeddings", "force_bos_token_to_be_generated", "do_blenderbot_90_layernorm",
+        "extra_layer_norm", "layernorm_variant", "variant",
     )  # fmt: skip
     width = config.either("d_model", "hidden_size", 1024)
     scale = width**0.5 if config.flag("scale_embedding") else 1.0

@@ -43,7 +43,8 @@ def spec(config: Config) -> Spec:
     width = config.width("n_embd", 1280, heads)
     size = width // heads
     config.decoder()
-    config.ignore("n_ctx", "attn_pdrop", "embd_pdrop", "resid_pdrop")
+    config.expect("pruned_heads", {})
+    config.ignore("n_ctx", "attn_pdrop", "embd_pdrop", "resid_pdrop", "from_tf")
     layer = LayerSpec(
         AttentionSpec(heads, heads, size, size**-0.5, CAUSAL),
         MLP(config.size("dff", 8192), "relu"),

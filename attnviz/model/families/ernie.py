@@ -18,6 +18,7 @@ NAMES = {**BERT_NAMES, "embeddings.task_type_embeddings.weight": "embed.kinds.we
 def spec(config: Config) -> Spec:
     """The facts of an ERNIE; absent attributes have the values of transformers' ``ErnieConfig``."""
     norm = LayerNorm(config.number("layer_norm_eps", 1e-12))
+    config.ignore("enable_recompute", "fuse")  # of PaddlePaddle's training and kernels
     tasks = config.size("task_type_vocab_size", 3)
     embedding = bert_embedding(config, bert_positions(config), norm)
     return bert_spec(config, replace(embedding, kinds=tasks if config.flag("use_task_id") else 0), PostNorm(norm))

@@ -28,7 +28,6 @@ def spec(config: Config) -> Spec:
     width = config.width("hidden_size", 2560, heads)
     size = width // heads
     config.decoder()
-    config.ignore("hidden_dropout")
     norm = LayerNorm(config.number("layer_norm_eps", 1e-5))
     position = rotary(config, size, partial=1.0)
     layer = LayerSpec(

@@ -21,7 +21,6 @@ NAMES = {
 def spec(config: Config) -> Spec:
     """The facts of a Nemotron; absent attributes have the values of transformers' ``NemotronConfig``."""
     config.decoder()
-    config.ignore("hidden_dropout")
     heads, width = config.size("num_attention_heads", 48), config.size("hidden_size", 6144)
     size, bias = config.head_size(width, heads), config.flag("attention_bias")
     norm = LayerNorm(config.number("norm_eps", 1e-5), offset=1.0)

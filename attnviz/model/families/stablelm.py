@@ -34,7 +34,6 @@ NAMES = {
 def spec(config: Config) -> Spec:
     """The facts of a StableLM; absent attributes have the values of transformers' ``StableLmConfig``."""
     config.decoder()
-    config.ignore("hidden_dropout")
     heads = config.size("num_attention_heads", 32)
     width = config.width("hidden_size", 2560, heads)
     size, eps = width // heads, config.number("layer_norm_eps", 1e-5)
