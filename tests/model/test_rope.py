@@ -190,7 +190,7 @@ def test_a_ramp_that_transformers_would_truncate_is_refused() -> None:
     ("scaling", "words"),
     [
         ({"rope_type": "spiral"}, "rope_type is 'spiral'"),
-        ({"rope_type": "default", "mrope_section": [2, 3, 3]}, "mrope_section"),
+        ({"rope_type": "dynamic", "factor": 2.0, "alpha": 50.0}, "dynamic rotary scaling with alpha"),
         ({"rope_type": "linear", "factor": 2.0, "beta_fast": 3}, "linear rotary scaling with beta_fast"),
     ],
 )
