@@ -196,11 +196,13 @@ def trocr() -> Any:
     return transformers.TrOCRForCausalLM(transformers.TrOCRConfig(**sizes, max_position_embeddings=32, **_MARKS))
 
 
-def switch() -> Any:
-    sizes = {"d_model": 16, "d_ff": 16, "d_kv": 8, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
-    sizes |= {"num_sparse_encoder_layers": 0, "num_sparse_decoder_layers": 0, "vocab_size": 95}
-    config = transformers.SwitchTransformersConfig(**sizes, decoder_start_token_id=2, **_MARKS)
-    return transformers.SwitchTransformersModel(config)
+def nllb_moe() -> Any:
+    sizes = {
+        f"{part}_{of}": 2 for part in ("encoder", "decoder") for of in ("layers", "attention_heads", "sparse_step")
+    }
+    sizes |= {"encoder_ffn_dim": 16, "decoder_ffn_dim": 16, "d_model": 16, "num_experts": 2, "vocab_size": 95}
+    config = transformers.NllbMoeConfig(**sizes, max_position_embeddings=32, decoder_start_token_id=2, **_MARKS)
+    return transformers.NllbMoeModel(config)
 
 
 _MARKS = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
@@ -209,7 +211,7 @@ _KINDS = {
     "clip": clip,
     "vit": vit,
     "trocr": trocr,
-    "switch_transformers": switch,
+    "nllb-moe": nllb_moe,
 }
 
 
@@ -218,7 +220,7 @@ def test_what_models_says_show_does(run: Run, kind: str, tmp_path: Path) -> None
     folder = tiny.save(tmp_path / kind, _KINDS[kind]())
     said = run("models", folder)
     assert said.code == 0
-    target = ["--target", "the loan"] if kind == "switch_transformers" else []
+    target = ["--target", "the loan"] if kind == "nllb-moe" else []
     shown = run("show", "the bank", "--no-check", "-m", folder, *target)
     assert shown.code == (4 if kind in ("whisper", "vit") else 0)
     assert said.lines[0].split(" · ")[1:] == [
@@ -286,7 +288,7 @@ def test_a_shape_that_transformers_refuses_is_seen_by_models(
 def test_a_decoder_that_no_config_says_the_beginning_of_is_refused(
     run: Run, command: list[str], tmp_path: Path
 ) -> None:
-    folder = tiny.save(tmp_path / "model", switch())
+    folder = tiny.save(tmp_path / "model", nllb_moe())
     changed_config = json.loads((folder / "config.json").read_text()) | dict.fromkeys(
         ("decoder_start_token_id", "bos_token_id")
     )

@@ -87,19 +87,36 @@ def theirs_of(model: Any, variant: Variant) -> dict[Kind, Result]:
         given = inputs(variant.ids, variant.types, variant.target)
         given |= {name: torch.tensor(ids)[:, : len(variant.ids)] for name, ids in variant.given.items()}
         output = model(**given, output_attentions=True, output_hidden_states=True, use_cache=False)
+    length = len(variant.ids)
     if variant.target is None:
         # CLIP's last norm comes after the states that transformers returns.
         states = (*output.hidden_states[:-1], getattr(output, "last_hidden_state", output.hidden_states[-1]))
-        return {"self": (weights_of(variant, torch.cat(output.attentions)), _stack(states))}
+        found = weights_of(variant, torch.cat(output.attentions))[..., :length, :length]
+        return {"self": (found, _stack(states))}
     return {
-        "encoder": (torch.cat(output.encoder_attentions), _stack(output.encoder_hidden_states)),
+        "encoder": (
+            weights_of(variant, torch.cat(output.encoder_attentions))[..., :length, :length],
+            _stack(output.encoder_hidden_states),
+        ),
         "decoder": (torch.cat(output.decoder_attentions), _stack(output.decoder_hidden_states)),
         "cross": (torch.cat(output.cross_attentions), torch.zeros(1, dtype=output.cross_attentions[0].dtype)),
     }
 
 
 def weights_of(variant: Variant, returned: Tensor) -> Tensor:
-    """The weights, of what transformers returns as attentions: of SqueezeBERT the scores before the softmax."""
+    """The weights (L, H, N, M), of what transformers returns as attentions.
+
+    Those of SqueezeBERT are the scores before the softmax. Those of LongT5's encoder, (L, blocks, H, size, 3·size), are
+    of blocks of queries, of which each sees its own keys and the blocks beside it.
+    """
+    if returned.dim() == 5:
+        layers, blocks, heads, size, _ = returned.shape
+        whole = torch.zeros(layers, heads, blocks * size, blocks * size, dtype=returned.dtype)
+        for query in range(blocks * size):
+            for key in range(max(0, (query // size - 1) * size), min(blocks, query // size + 2) * size):
+                block, at = query // size, query % size
+                whole[:, :, query, key] = returned[:, block, :, at, key - (block - 1) * size]
+        return whole
     return returned.softmax(-1) if variant.model.startswith("SqueezeBert") else returned
 
 

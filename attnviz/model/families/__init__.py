@@ -40,13 +40,13 @@ FAMILIES = (
     "deberta", "deberta-v2", "deepseek_v2", "deepseek_v3", "distilbert", "electra", "ernie", "ernie4_5", "esm",
     "eurobert", "exaone4", "falcon", "flaubert", "fsmt", "gemma", "gemma2", "gemma3_text", "glm", "glm4", "glm4_moe",
     "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gpt_neox_japanese", "gpt_oss", "gptj", "granite", "granitemoe",
-    "granitemoehybrid", "granitemoeshared", "gte", "helium", "hunyuan_v1_dense", "ibert", "jais2", "jina_embeddings_v3",
-    "llama", "llama4_text", "luke", "m2m_100", "marian", "mbart", "megatron-bert", "ministral3", "mixtral",
-    "modernbert", "mpnet", "mpt", "mvp", "nanochat", "nemotron", "nomic_bert", "olmo", "olmo2", "olmo3", "olmoe",
-    "openai-gpt", "opt", "pegasus", "persimmon", "phi", "phi3", "phimoe", "plbart", "qwen2", "qwen2_moe", "qwen3",
-    "qwen3_moe", "rembert", "roberta", "roberta-prelayernorm", "roformer", "siglip_text_model", "squeezebert",
-    "stablelm", "starcoder2", "switch_transformers", "t5", "t5gemma", "umt5", "vaultgemma", "xglm", "xlm",
-    "xlm-roberta-xl", "xmod",
+    "granitemoehybrid", "granitemoeshared", "gte", "helium", "hunyuan_v1_dense", "ibert", "jais2",
+    "jina_embeddings_v3", "llama", "llama4_text", "longt5", "luke", "m2m_100", "marian", "mbart", "megatron-bert",
+    "ministral3", "mixtral", "modernbert", "mpnet", "mpt", "mvp", "nanochat", "nemotron", "nomic_bert", "olmo",
+    "olmo2", "olmo3", "olmoe", "openai-gpt", "opt", "pegasus", "persimmon", "phi", "phi3", "phimoe", "plbart",
+    "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "rembert", "roberta", "roberta-prelayernorm", "roformer",
+    "siglip_text_model", "squeezebert", "stablelm", "starcoder2", "switch_transformers", "t5", "t5gemma", "umt5",
+    "vaultgemma", "xglm", "xlm", "xlm-roberta-xl", "xmod",
 )  # fmt: skip
 
 ALIASES: Mapping[str, str] = {

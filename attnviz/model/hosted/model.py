@@ -234,7 +234,8 @@ class Hosted(Loaded, Intervened):
             maps = getattr(output, OUTPUT_FIELDS[kind], None) or ()
             if numbers:
                 maps = _attending(maps, numbers[kind])
-            weights = [part[0] for part in maps if part is not None]
+            queries = self._shapes(encoding, target)[kind][0]
+            weights = [_of_blocks(part[0], queries) for part in maps if part is not None]
             if any(float(part.min()) < 0 or float(part.max()) > 1.01 for part in weights):
                 weights = [part.softmax(-1) for part in weights]  # they are the scores (SqueezeBERT)
             if self._has_sinks and all(float((part.sum(-1) - 1).abs().max()) < 0.01 for part in weights):
@@ -312,3 +313,16 @@ class Hosted(Loaded, Intervened):
 def _attending(maps: Sequence[Any], layers: Sequence[int]) -> Sequence[Any]:
     """Return the weights of ``layers`` among those of every layer; linear attention has maps of another kind."""
     return [maps[layer] for layer in layers] if len(maps) > len(layers) and max(layers) < len(maps) else maps
+
+
+def _of_blocks(weights: Tensor, length: int) -> Tensor:
+    """The weights (H, N, N) of N tokens, of those that blocks of queries give their own block of keys and one to each
+    side, (blocks, H, size, 3·size), as in LongT5; others are returned as they are.
+    """
+    if weights.dim() != 4:
+        return weights
+    blocks, heads, size, _ = weights.shape
+    found = weights.new_zeros(heads, blocks * size, (blocks + 2) * size)
+    for i, block in enumerate(weights):
+        found[:, i * size : (i + 1) * size, i * size : (i + 3) * size] = block
+    return found[:, :length, size : size + length]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,8 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES, mo
 from attnviz.errors import short
 
 _INTERFACE = "ALL_ATTENTION_FUNCTIONS"
+_BLOCKS = re.compile(r"^class \w+LocalAttention\b", re.MULTILINE)
+"""An attention in blocks, which does not go through the interface (LongT5, PEGASUS-X)."""
 
 _NO_WEIGHTS: Mapping[str, str] = {
     "blt": "attends between bytes and patches that it makes of them, and hands in no weights of these",
@@ -98,8 +101,5 @@ def _attends(kind: str) -> bool:
     except (ModuleNotFoundError, ValueError):
         return False
     folders = [] if module is None else module.submodule_search_locations or []
-    return any(
-        _INTERFACE in path.read_text(encoding="utf-8")
-        for folder in folders
-        for path in Path(folder).glob("modeling_*.py")
-    )
+    sources = (path.read_text(encoding="utf-8") for folder in folders for path in Path(folder).glob("modeling_*.py"))
+    return any(_INTERFACE in source and not _BLOCKS.search(source) for source in sources)

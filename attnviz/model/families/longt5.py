@@ -1,0 +1,31 @@
+"""LongT5 (Guo et al. 2022) with local attention: a T5 whose encoder sees some tokens to each side."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from attnviz.attention.window import KeyWindow
+from attnviz.model.architecture.config import Config
+from attnviz.model.architecture.spec import Spec
+from attnviz.model.families import Names, t5
+
+PREFIX = t5.PREFIX
+
+NAMES: Names = {
+    theirs.replace("SelfAttention", "LocalSelfAttention") if theirs.startswith("encoder.") else theirs: our
+    for theirs, our in t5.NAMES.items()
+}
+
+
+def spec(config: Config) -> Spec:
+    """The facts of a LongT5; absent attributes have the values of transformers' ``LongT5Config``."""
+    config.expect("encoder_attention_type", "local")
+    radius = config.size("local_radius", 127)
+    config.ignore("global_block_size")
+    found = t5.spec(config)
+    encoder = found.encoder or found
+    layers = tuple(
+        replace(layer, attention=replace(layer.attention, window=KeyWindow(radius, radius))) for layer in encoder.layers
+    )
+    local = replace(encoder, layers=layers)
+    return replace(found, encoder=local) if found.encoder else local
