@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +225,19 @@ def test_the_vector_of_the_language_that_is_named_is_added(tmp_path: Path) -> No
         np.testing.assert_allclose(weights(model), torch.cat(theirs).numpy(), atol=1e-5)
         assert model.check(tiny.SENTENCE).passed
     assert np.abs(weights(french) - weights(silent)).max() > 0.01
+
+
+def test_vectors_of_languages_are_used_unless_a_config_says_otherwise(tmp_path: Path) -> None:
+    path = xlm(tmp_path) / "config.json"
+    config = json.loads(path.read_text())
+    told = weights(load(tmp_path, source_lang="fr"))
+    del config["use_lang_emb"]
+    path.write_text(json.dumps(config | {"default_language": "fr"}))
+    silent = load(tmp_path)
+    np.testing.assert_array_equal(weights(silent), told)
+    np.testing.assert_array_equal(weights(load(tmp_path, source_lang="fr")), told)
+    assert silent.check(tiny.SENTENCE).passed
+    for none in ({"use_lang_emb": False}, {"n_langs": 1}):
+        path.write_text(json.dumps(config | none))
+        with pytest.raises(UsageError, match="marks no languages"):
+            load(tmp_path, source_lang="fr")

@@ -195,7 +195,8 @@ def language_numbers(config: Mapping[str, Any]) -> Mapping[str, int]:
     named, numbered = config.get("languages"), config.get("lang2id")
     if isinstance(named, list | tuple):
         return {str(code): number for number, code in enumerate(named)}
-    return numbered if isinstance(numbered, Mapping) and config.get("use_lang_emb") else {}
+    several = config.get("n_langs") not in (None, 1) and config.get("use_lang_emb", True)
+    return numbered if isinstance(numbered, Mapping) and several else {}
 
 
 def read_languages(

@@ -99,7 +99,7 @@ def _language(config: Config) -> tuple[str | None, int, int]:
     as in transformers.
     """
     count, used = config.size("n_langs", 1), config.flag("use_lang_emb", True)
-    numbers = language_numbers({"lang2id": config.get("lang2id", {}), "use_lang_emb": used and count > 1})
+    numbers = language_numbers({"lang2id": config.get("lang2id", {}), "n_langs": count, "use_lang_emb": used})
     code = config.get("default_language", None)
     if code is None:
         return None, 0, 0
