@@ -257,6 +257,24 @@ def test_what_reads_no_text_is_refused_alike(run: Run, kind: str, reads: str, tm
         assert f"error: {kind}: {why}" in result.said
 
 
+def test_the_layers_of_a_hybrid_that_have_no_attention_are_said(run: Run, tmp_path: Path) -> None:
+    sizes = {"vocab_size": 95, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 4, "head_dim": 8}
+    sizes |= {
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "linear_num_key_heads": 1,
+        "linear_num_value_heads": 1,
+    }
+    config = transformers.Qwen3_5TextConfig(**sizes, linear_key_head_dim=8, linear_value_head_dim=8, **_MARKS)
+    folder = tiny.save(tmp_path / "model", transformers.Qwen3_5ForCausalLM(config))
+    why = "layers 0–2 (linear_attention) have no attention: the others are shown alone"
+    assert why in " ".join(run("models", folder).out.split())
+    shown = run("show", "the bank", "--no-check", "-m", folder)
+    assert why in shown.said
+    assert shown.lines[0].split(" · ")[2] == "1 layer × 2 heads"
+    assert "\nL3 " in shown.out
+
+
 @pytest.mark.parametrize("model", ["CLIPModel", "SiglipModel"])
 def test_the_text_model_beside_one_of_pictures_is_checked_by_itself(run: Run, model: str, tmp_path: Path) -> None:
     sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
