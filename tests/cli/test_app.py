@@ -302,3 +302,18 @@ def test_the_settings_of_matplotlib_that_lie_about_end_nothing(tmp_path: Path) -
     )
     done = script(code=code, cwd=tmp_path, env={"MPLBACKEND": "nonsense", "MATPLOTLIBRC": str(tmp_path)})
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
+FAMILIES = (
+    "import atexit, sys\n"
+    "start = 'attnviz.model.families'\n"
+    "atexit.register(lambda: print('read:', *sorted(name for name in sys.modules if name.startswith(start))))\n"
+) + SCRIPT
+"""Code that prints at exit which families' files were read."""
+
+
+def test_of_seventy_families_the_one_of_the_model_is_read(tiny_bert: Path) -> None:
+    done = script("show", "-m", tiny_bert, "--no-check", "the bank", code=FAMILIES)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "read: attnviz.model.families attnviz.model.families.bert"
+    assert script("--help", code=FAMILIES).stdout.splitlines()[-1] == "read:"

@@ -163,7 +163,7 @@ def _entropies(parts: Sequence[Tensor], weights: Sequence[Tensor], total: Double
     found = np.zeros((heads, heads)) if total is None else total
     for head in range(heads):
         pairs = torch.special.entr(half[head:] + half[head]) @ weight
-        found[head, head:] += pairs.double().numpy()
+        found[head, head:] += pairs.double().cpu().numpy()
         found[head + 1 :, head] = found[head, head + 1 :]
     return found
 

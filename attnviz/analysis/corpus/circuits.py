@@ -71,7 +71,7 @@ def positivity(matrices: Tensor) -> Doubles:
     values = torch.linalg.eigvals(matrices.double())
     size, norm = values.abs().sum(-1), torch.linalg.matrix_norm(matrices.double())
     found = torch.where(size > 1e-9 * norm, values.real.sum(-1) / size, torch.nan)
-    return np.asarray(found.numpy())
+    return np.asarray(found.cpu().numpy())
 
 
 def copying(circuits: Circuits) -> Doubles:
@@ -137,7 +137,7 @@ def circuits_table(circuits: Circuits, model: str, *, edges: bool = False) -> Ta
     if circuits.copied is None:
         notes.insert(0, "No scores of copying and induction: the model has no head that predicts tokens.")
     columns, values = head_columns(range(layers), heads)
-    score, previous = copying(circuits).reshape(-1), circuits.previous.numpy().reshape(-1)
+    score, previous = copying(circuits).reshape(-1), circuits.previous.cpu().numpy().reshape(-1)
     values |= {"copying": score, "previous": previous} | _induction(circuits, found, score, previous, names)
     for kind, scores in zip(KINDS, found.scores, strict=True):
         filled = np.nan_to_num(scores, nan=-1.0)
