@@ -18,21 +18,18 @@ from attnviz.render.palette import HEAD
 def families_table(rows: Iterable[FamilySummary], tour: Tour) -> RenderableType:
     """Return the native families with their aliases, and how many and which model types run in other ways."""
     table = Table.grid(padding=(0, 2))
-    names = set()
     for row in rows:
         name, _, _ = row.about.partition(":")
         line = Text(name).append("".join(f" · {one}" for one in row.aliases), HEAD)
         line.append(f" · the text of {', '.join(row.inside)}" if row.inside else "")
         table.add_row(Text(f"  {row.name}", HEAD), line)
-        names |= {row.name, *row.aliases, *row.inside}
-    types = {way: [kind for kind in tour.types[way] if kind not in names] for way in tour.types}
     refused = Table.grid(padding=(0, 2))
-    for kind in types["refused"]:
-        refused.add_row(Text(f"  {kind}"), Text(tour.types["refused"][kind].removeprefix(f"{kind} ")))
-    native = tour.count - sum(map(len, types.values())) + len(types["native"])
+    types = tour.types
+    for kind, why in types["refused"].items():
+        refused.add_row(Text(f"  {kind}"), Text(why.removeprefix(f"{kind} ")))
     return Group(
         Text(f"Of {tour.count} types of text models in transformers {tour.transformers}:"),
-        Text(f"\nNative: {native}, by attnviz's own forward pass\n", "bold"),
+        Text(f"\nNative: {len(types['native'])}, by attnviz's own forward pass\n", "bold"),
         table,
         Text(
             f"\nHosted: {len(types['hosted'])} run in transformers, with attnviz's kernel as their attention\n", "bold"
