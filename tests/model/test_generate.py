@@ -342,3 +342,9 @@ def test_more_tokens_than_a_model_can_write_are_refused_before_it_does(
 def test_a_number_of_tokens_that_is_none_is_refused(count: Any, tiny_llama: Path) -> None:
     with pytest.raises(UsageError, match="expected a number of tokens"):
         load(tiny_llama).attend("the bank", generate=count)
+
+
+def test_a_file_of_a_body_alone_has_no_head(tmp_path: Path) -> None:
+    body = tiny.save(tmp_path, transformers.LlamaModel(transformers.LlamaConfig(**tiny.DECODER)))
+    with pytest.raises(ModelError, match="the checkpoint has no head that predicts the next token"):
+        load(body).attend("the bank", generate=2)

@@ -90,6 +90,8 @@ def take_head(
         raise ModelError(f"models of type {family.name!r} have no head that predicts the next token", hint=NO_HEAD)
     if spec.head.bias == "optional" and not _has(family, spec, tensors, "head.bias"):
         del needed["head.bias"]
+    if "head.weight" in needed and not _has(family, spec, tensors, "head.weight"):
+        raise ModelError("the checkpoint has no head that predicts the next token", hint=NO_HEAD)
     locations = _locate(family, spec, shapes_of(tensors), needed)
     matrix, *bias = (tensor.to(device, dtype) for tensor in _load(tensors, locations, needed).values())
     return LanguageHead(matrix, bias[0] if bias else None, spec.head.scale, spec.head.softcap)
