@@ -66,6 +66,11 @@ def find_alike(asked: str, known: Iterable[str], most: int = 1, least: float = 0
     return [names[near] for near in difflib.get_close_matches(asked[:200].casefold(), names, most, least)]
 
 
+def without_middle(text: str, most: int) -> str:
+    """A text, or about as many characters of its ends where it has more than ``most``."""
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
+
+
 _LONGEST = 2000
 """The most characters of a message; the middle of a longer one is left out, as its end says what was expected."""
 
@@ -81,8 +86,7 @@ class AttnvizError(Exception):
     exit_code: ExitCode = ExitCode.USAGE
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        if len(message) > _LONGEST:  # values of configs and messages of libraries may be of any length
-            message = f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 2 :]}"
+        message = without_middle(message, _LONGEST)  # values of configs and messages of libraries may be of any length
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -13,11 +13,12 @@ import typer
 
 from attnviz.cli import console, page, signals, source
 from attnviz.cli.background import Background
+from attnviz.cli.flags import flags_of, with_flags
 from attnviz.cli.options import VIEW, FromOption, MapOptions, ModelOptions, TextOptions, ThresholdOption, spread
 from attnviz.cli.parsing import parse_weight
 from attnviz.cli.reading import decode_argument, read_words
 from attnviz.cli.request import read_request
-from attnviz.errors import UsageError
+from attnviz.errors import AttnvizError, UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,10 +56,17 @@ def explore(
     request = read_request(maps, evidence=False, threshold=parse_weight("--threshold", threshold) or 0.0)
     session = _session(text, reading, start, model, maps, request, token)
     if background is not None:
-        session = replace(session, **_look(dark=background.dark()))
+        session = replace(session, **_look(dark=background.dark()), worded=_worded)
     if text == "-":
         _take_keys_from_terminal()
     _run(Explorer(session))
+
+
+def _worded(error: AttnvizError) -> str:
+    """The words of an error, with flags in the place of the parameters that it names."""
+    from attnviz.cli.app import command_group
+
+    return with_flags(str(error), flags_of(command_group()))
 
 
 def _program() -> type[Explorer]:

@@ -86,6 +86,7 @@ class Explorer(Moving):
         wide, high = event.size
         self.main.set_class(wide < SMALLEST[0] or high < SMALLEST[1], "small")
         self.arrange(wide, high)
+        self.main.query_one(Sheet).fit(wide, high)
         self.call_after_refresh(self.changed)
 
     def _draw_head(self, wide: int, _: int) -> Sequence[Line]:

@@ -11,7 +11,7 @@ from typing import Any
 from attnviz.analysis.text import compare as comparing
 from attnviz.analysis.text.find import find_links
 from attnviz.analysis.text.replaying import with_pairs
-from attnviz.errors import AttnvizError
+from attnviz.errors import AttnvizError, without_middle
 from attnviz.explore import view as views
 from attnviz.explore.command import drawn_as_arcs, picture_request, shown_again
 from attnviz.explore.material import Material
@@ -21,6 +21,9 @@ from attnviz.explore.showing import Showing
 from attnviz.explore.source import Source
 from attnviz.explore.view import View
 from attnviz.record import Observation, Pairs, Spread
+
+_SAID = 240
+"""How many characters of a command are said in a corner; it is copied, and printed at the end, with all of its text."""
 
 
 class Asking(Showing):
@@ -33,7 +36,13 @@ class Asking(Showing):
     def action_find_word(self) -> None:
         """Find a word in the text."""
         about = "A word, the second one (bank:2), several words, or /a pattern/."
-        self._ask("Find a word", [("Word", "")], about, lambda found: self.go_to_word(found[0].strip()))
+        self._ask("Find a word", [("Word", "")], about, lambda found: self._find_word(found[0].strip()))
+
+    def _find_word(self, wanted: str) -> None:
+        try:
+            self.go_to_word(wanted)
+        except AttnvizError as error:
+            self.refuse(error)
 
     def action_find_links(self) -> None:
         """Which heads take one word to another?"""
@@ -88,7 +97,7 @@ class Asking(Showing):
         self._ask(title, fields, "", lambda found: self._compare(found[0].strip()))
 
     def _compare(self, wanted: str) -> None:
-        named = re.fullmatch(r"[Ll]?(\d{1,4})[ .]?\s*[Hh]?(\d{1,4})", wanted)
+        named = re.fullmatch(r"[Ll]?(\d{1,4})(?:\.|\s+|(?=[Hh]))[Hh]?(\d{1,4})", wanted)
         material = self.scene.there
         if named is None:
             self._compare_text(wanted)
@@ -130,13 +139,11 @@ class Asking(Showing):
         try:
             source = self.source.of_text(text)
         except AttnvizError as error:
-            self.say(str(error), "error")
+            self.refuse(error)
             return
-        self.source, self.text = source, text
-        self.view = replace(View(), unit=self.view.unit, special=self.view.special, map=self.view.map,
-                            order=self.view.order, threshold=self.view.threshold, arcs=self.view.arcs)  # fmt: skip
-        self.scene.parts.clear()
-        self.observe(self.begin)
+        view = replace(View(), unit=self.view.unit, special=self.view.special, map=self.view.map,
+                       order=self.view.order, threshold=self.view.threshold, arcs=self.view.arcs)  # fmt: skip
+        self.turn_to(view, self.begin, source)
 
     def action_save(self) -> None:
         """Save what is seen."""
@@ -161,7 +168,7 @@ class Asking(Showing):
 
         def done(_: None) -> None:
             self.said.append(command)
-            self.say(f"wrote {path}\n{command}")
+            self.say(f"wrote {path}\n{without_middle(command, _SAID)}")
 
         self.in_thread(work, done, f"writing {path.name}")
 
@@ -173,4 +180,4 @@ class Asking(Showing):
         """Copy the command that shows the same."""
         command = self._command()
         self.copy_to_clipboard(command)
-        self.say(f"copied: {command}")
+        self.say(f"copied: {without_middle(command, _SAID)}")

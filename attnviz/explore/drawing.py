@@ -122,9 +122,13 @@ def draw_cells(heat: Heatmap, cursor: tuple[int, int] | None, room: tuple[int, i
     at = _pooled_place(cursor, heat, pooled)
     head = _column_labels(pooled, label, cell, high - lines, at, look)
     draw = _numbered if numbers else _halved if halved else _filled
-    below = [[Segment(line.plain, Style(dim=True))] for line in legend(words, wide)] if words is not pooled else []
     found = [*head, *draw(pooled, label, cell, at, look)]
-    return Drawn([*found, *below[: max(high - len(found), 0)]], pooled, len(head), label, cell, halved)
+    below = [line.plain for line in legend(words, wide)] if words is not pooled else []
+    left = max(high - len(found), 0)
+    if below[left:] and left:
+        below = [*below[: left - 1], f"{shorten(below[left - 1], wide - 2)} …"]
+    found += [[Segment(line, Style(dim=True))] for line in below[:left]]
+    return Drawn(found, pooled, len(head), label, cell, halved)
 
 
 def _flat(heat: Heatmap, cell: int) -> bool:

@@ -90,32 +90,29 @@ class Moving(Asking):
 
     def _switch(self, view: views.View) -> None:
         start = int(self.scene.there.units.queries.starts[self.view.query])
-        self.view = view
 
         def take(material: Material) -> None:
             starts = material.units.queries.starts
             self.view = replace(self.view, query=int(np.searchsorted(starts, start, side="right")) - 1)
             self.take(material, jump=False)
 
-        self.observe(take)
+        self.turn_to(view, take)
 
     def action_next_map(self) -> None:
         """Another map of an encoder–decoder."""
-        self.view = views.next_map(self.view)
-        self.observe(lambda material: self.take(material, jump=True))
+        self.turn_to(views.next_map(self.view), lambda material: self.take(material, jump=True))
 
     def action_new_token(self, by: int) -> None:
         """Step through what the model wrote: the row of the token before, which predicted it."""
         if self.view.unit == "token":
             self._step(by)
             return
-        self.view = views.with_unit(self.view)
 
         def step(material: Material) -> None:
             self.take(material, jump=False)
             self._step(by)
 
-        self.observe(step)
+        self.turn_to(views.with_unit(self.view), step)
 
     def _step(self, by: int) -> None:
         makers = self.scene.there.makers

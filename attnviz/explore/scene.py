@@ -12,6 +12,7 @@ from rich.style import Style
 from attnviz.analysis.text.links import Link
 from attnviz.analysis.text.ranked_heads import Order
 from attnviz.analysis.text.shown_maps import above
+from attnviz.errors import count_of
 from attnviz.explore import listing
 from attnviz.explore.arcs import draw_arcs
 from attnviz.explore.drawing import Drawn, Line, Look, draw_cells
@@ -86,6 +87,13 @@ class Scene:
         word = "" if picked is None else f", from {self.there.units.queries.names[picked]}"
         return f"Heads {_ORDERS[self.view.order]}{word}"
 
+    def heads_note(self) -> str:
+        """How many heads each cell joins, where there is no room for all."""
+        heat = self.grid.heat if self.grid is not None and self.view.order == "layer" else None
+        if heat is None or not heat.pooled:
+            return ""
+        return f"each cell {count_of(heat.down, 'layer')} × {count_of(heat.across, 'head')}"
+
     def map_title(self) -> str:
         """Of which head the map is, and what it is compared with."""
         material, view = self.there, self.view
@@ -123,8 +131,7 @@ class Scene:
 
     def text_note(self) -> str:
         """Where the cursor is in the text."""
-        units = self.there.units
-        return f"{units.kind} {self.view.query + 1:,} of {len(units.queries):,}"
+        return f"{self.there.units.kind} {self.view.query + 1:,} of {len(self.there.units.queries):,}"
 
     # Lines
 
@@ -238,13 +245,12 @@ class Scene:
             listed = self.listed()
             at = listing.first_line(self.place_in_list(), len(listed), high) + y
             return listed[at] if at < len(listed) else None
-        grid = self.grid
-        if grid is None:
+        if self.grid is None:
             return None
-        cell = grid.hit(x, y)
+        cell, heat = self.grid.hit(x, y), self.grid.heat
         if cell is not None:
-            return cell[0] * grid.heat.down, cell[1] * grid.heat.across
-        best, below = self.there.ranked("link", self.view.picked), y - len(grid.lines) - 1
+            return cell[0] * heat.down, cell[1] * heat.across
+        best, below = self.there.ranked("link", self.view.picked), y - len(self.grid.lines) - 1
         return (best[below].layer, best[below].head) if 0 <= below < len(best) else None
 
     def word_at(self, x: int, y: int, wide: int, high: int) -> int | None:
@@ -258,8 +264,7 @@ class Scene:
         """The view with the cursor moved over the map as it is drawn."""
         if self.map is None or self.map.heat.numbers is None:
             return self.view
-        row, column = self.cell(self.map.heat)
-        return self.at_cell(row + down, column + right)
+        return self.at_cell(*(at + by for at, by in zip(self.cell(self.map.heat), (down, right), strict=True)))
 
     def at_cell(self, row: int, column: int) -> View:
         """The view with the cursor on a cell of the map as it is drawn; at its edge if there is none."""

@@ -149,33 +149,41 @@ class Sheet(Pane, Over):
         self._body: list[Line] = []
         self._heads: list[tuple[int, int]] = []
         self._at = 0
+        self._fill: Callable[[int], tuple[list[Line], list[Line]]] = lambda _: ([], [])
 
     def answer(self, table: Table, done: Callable[[tuple[int, int]], None]) -> None:
         """Show a table; ``done`` takes the layer and the head of the row that is chosen."""
-        wide = max(self.app.size.width * 96 // 100 - 4, 30)
         *_, rows = (part for part in answer_parts(table, _MOST) if isinstance(part, Rows))
-        header, *lines = _lines(rows, wide)
+
+        def fill(wide: int) -> tuple[list[Line], list[Line]]:
+            header, *lines = _lines(rows, wide)
+            notes = [line for note in table.notes for line in _lines(Text(clean(note)), wide)]
+            return [header], [*lines, *([[], *notes] if notes else [])]
+
         count = min(len(table), _MOST)
         self._heads = [(int(a), int(b)) for a, b in zip(table["layer"][:count], table["head"][:count], strict=True)] \
             if table.of_heads else []  # fmt: skip
-        notes = [line for note in table.notes for line in _lines(Text(clean(note)), wide)]
-        self._show([header], [*lines, *([[], *notes] if notes else [])])
+        self._show(fill)
         some = f"{count} of {len(table):,} rows · " if count < len(table) else ""
         self.entitle(table.title, f"{some}{'Enter: go to this head · ' * bool(self._heads)}Esc: back")
         self.open(self, done)
 
     def keys(self) -> None:
         """Say what all keys do."""
-        wide = max(self.app.size.width * 96 // 100 - 4, 30)
         self._heads = []
-        self._show([], key_lines(wide))
+        self._show(lambda wide: ([], key_lines(wide)))
         self.entitle("Keys", "Esc: back")
         self.open(self, lambda _: None)
 
-    def _show(self, head: list[Line], body: list[Line]) -> None:
-        self._head, self._body, self._at = head, body, 0
-        most = max(self.app.size.height * 94 // 100, 6)
-        self.styles.height = min(len(head) + len(body) + 2, most)
+    def _show(self, fill: Callable[[int], tuple[list[Line], list[Line]]]) -> None:
+        self._fill, self._at = fill, 0
+        self.fit(*self.app.size)
+
+    def fit(self, wide: int, high: int) -> None:
+        """Take the room that a screen of so many columns and lines has."""
+        self._head, self._body = self._fill(max(wide * 96 // 100 - 4, 30))
+        self.styles.height = min(len(self._head) + len(self._body) + 2, max(high * 94 // 100, 6))
+        self._at = min(self._at, max(len(self._body) - 1, 0))
         self.again()
 
     def _first(self, high: int) -> int:

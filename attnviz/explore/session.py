@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from attnviz.errors import AttnvizError
 from attnviz.explore.drawing import Look
 from attnviz.explore.source import Source
 from attnviz.record import Observation, Request
@@ -36,6 +37,7 @@ class Session:
         start: what is shown first: a layer's number and a head, and a word that is picked.
         look: with what is drawn.
         dark: whether the background is dark.
+        worded: the words of an error, with the names that the options have where it was started.
     """
 
     source: Source
@@ -45,3 +47,4 @@ class Session:
     start: tuple[int | None, int | None, str | None] = (None, None, None)
     look: Look = field(default_factory=Look)
     dark: bool = True
+    worded: Callable[[AttnvizError], str] = str

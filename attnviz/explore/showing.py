@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from attnviz.analysis.text.shown_maps import require_heads, require_layers
 from attnviz.analysis.text.wanted import find_places
 from attnviz.errors import AttnvizError
 from attnviz.explore import view as views
@@ -14,7 +15,7 @@ from attnviz.explore.material import Material
 from attnviz.explore.panes import Lines, Pane
 from attnviz.explore.scene import Scene
 from attnviz.explore.session import Session
-from attnviz.explore.source import OnLayers
+from attnviz.explore.source import OnLayers, Source
 from attnviz.explore.view import View
 from attnviz.explore.working import Turn, Working
 from attnviz.record import Crop, Observation, Request
@@ -27,11 +28,21 @@ def _bytes(material: Material) -> int:
     return material.observation.maps.values.nbytes
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """What was shown before something else was asked for."""
+
+    view: View
+    material: Material
+    source: Source
+    text: str | None
+
+
 class Showing(Working):
     """Observes a text, and shows views of it."""
 
     def __init__(self, session: Session) -> None:
-        super().__init__(own_colours=session.look.plain)
+        super().__init__(own_colours=session.look.plain, worded=session.worded)
         self.session, self.source = session, session.source
         asked = session.request
         self.scene = Scene(
@@ -40,6 +51,7 @@ class Showing(Working):
         self.text: str | None = None
         self._known: dict[tuple[Any, ...], Material] = {}
         self._placed = self.view
+        self._before: _Shown | None = None
 
     @property
     def begun(self) -> bool:
@@ -59,11 +71,31 @@ class Showing(Working):
         """What is asked of the text for what is shown."""
         return replace(request_of(self.view, self.session.request), **more)
 
+    def turn_to(self, view: View, done: Callable[[Material], None], source: Source | None = None) -> None:
+        """Observe the text, or another one of a ``source``, as another view wants it; ``go_back`` undoes it."""
+        self._before = self._before or _Shown(self.view, self.scene.there, self.source, self.text)
+        self.view = view
+        if source is not None:
+            self.source, self.text = source, source.text
+        if not view.parts:
+            self.scene.parts.clear()
+        self.observe(done)
+
+    def go_back(self) -> None:
+        """Show what was shown before ``turn_to``."""
+        if self._before is not None:
+            self.view, self.scene.material = self._before.view, self._before.material
+            self.source, self.text = self._before.source, self._before.text
+            self._before = None
+            self.arrange(*self.size)
+
     def observe(self, done: Callable[[Material], None]) -> None:
         """Observe the text as the view wants it, or take what was observed before."""
         key = self.text, self.view.unit, self.view.special, self.view.map
         self._placed = self.view
         if key in self._known:
+            self.drop("text")
+            self._before = None
             done(self._known[key])
             self.changed()
             return
@@ -73,6 +105,7 @@ class Showing(Working):
             self._known[key] = material
             while len(self._known) > 1 and sum(map(_bytes, self._known.values())) > _MOST:
                 del self._known[next(iter(self._known))]
+            self._before = None
             done(material)
 
         on_layers = self._on_layers(("text", self.turns["text"] + 1))
@@ -95,14 +128,16 @@ class Showing(Working):
         self.take(material, jump=True)
         layer, head, word = self.session.start
         self.session = replace(self.session, start=(None, None, None))
-        if layer is not None or head is not None:
+        try:
+            require_layers([] if layer is None else [layer], material.units.layers)
+            require_heads([] if head is None else [head], material.shape[1])
             row, column = self.view.head
-            numbers = material.units.layers
-            row = numbers.index(layer) if layer in numbers else row
-            column = column if head is None else min(head, material.shape[1] - 1)
-            self.view = views.at_head(self.view, (row, column))
-        if word is not None:
-            self.go_to_word(word, pick=True)
+            row = row if layer is None else material.units.layers.index(layer)
+            self.view = views.at_head(self.view, (row, column if head is None else head))
+            if word is not None:
+                self.go_to_word(word, pick=True)
+        except AttnvizError as error:
+            self.fail(error)
 
     def take(self, material: Material, *, jump: bool) -> None:
         """Show another material, with the cursor inside; ``jump`` to its strongest link.
@@ -143,13 +178,13 @@ class Showing(Working):
         self.in_thread(lambda: source.observe(request, lambda *_: None), keep, "computing this part exactly")
 
     def go_to_word(self, wanted: str, *, pick: bool = False) -> None:
-        """Go to the next place of a word; ``pick`` it, too."""
+        """Go to the next place of a word; ``pick`` it, too.
+
+        Raises:
+            UsageError: as ``find_places``.
+        """
         units, observation = self.scene.there.units, self.scene.there.observation
-        try:
-            places = find_places(units.queries, observation.encoding, units.kind, wanted)
-        except AttnvizError as error:
-            self.say(str(error), "error")
-            return
+        places = find_places(units.queries, observation.encoding, units.kind, wanted)
         after = [place for place in places if place.units[0] > self.view.query]
         place = (after or places)[0]
         view = views.at_word(self.view, place.units[0], len(units.queries))
@@ -171,7 +206,7 @@ class Showing(Working):
             each.again()
         scene = self.scene
         if scene.material is not None:
-            self.main.query_one("#heads", Pane).entitle(scene.heads_title())
+            self.main.query_one("#heads", Pane).entitle(scene.heads_title(), scene.heads_note())
             self.main.query_one("#map", Pane).entitle(scene.map_title(), scene.map_note())
             self.main.query_one("#text", Pane).entitle(scene.text_title(), scene.text_note())
 

@@ -31,12 +31,14 @@ class Working(App[int]):
     Attributes:
         busy: the threads that are at work.
         failed: the error that ended the program.
+        worded: the words of an error.
     """
 
-    def __init__(self, *, own_colours: bool) -> None:
+    def __init__(self, *, own_colours: bool, worded: Callable[[AttnvizError], str] = str) -> None:
         super().__init__(ansi_color=own_colours or None)
         self.busy: set[threading.Thread] = set()
         self.failed: AttnvizError | None = None
+        self.worded = worded
         self.turns: dict[Lane, int] = {"text": 0, "asked": 0}
         self._said: dict[Lane, str] = {}
         self._touched = self._tidied = time.monotonic()
@@ -81,11 +83,15 @@ class Working(App[int]):
         if said:
             self._said[lane] = said
 
-    def in_thread(self, work: Callable[[], Any], done: Callable[[Any], None], what: str, lane: Lane = "asked") -> None:
-        """Do ``work`` in a thread, and then ``done`` with what it gave, if nothing else was asked for since."""
+    def drop(self, lane: Lane) -> None:
+        """Want nothing more of what is at work in a lane; another text drops both."""
         for each in self.turns if lane == "text" else (lane,):
             self.turns[each] += 1
             self.proceed(each, "")
+
+    def in_thread(self, work: Callable[[], Any], done: Callable[[Any], None], what: str, lane: Lane = "asked") -> None:
+        """Do ``work`` in a thread, and then ``done`` with what it gave, if nothing else was asked for since."""
+        self.drop(lane)
         turn = lane, self.turns[lane]
         thread = threading.Thread(target=lambda: self._work(turn, work, done, what), daemon=True)
         self.busy.add(thread)
@@ -128,7 +134,7 @@ class Working(App[int]):
         try:
             done(found)
         except AttnvizError as error:
-            self.say(str(error), "error")
+            self.refuse(error)
         self.changed()
 
     def _fail(self, turn: Turn, error: AttnvizError) -> None:
@@ -136,11 +142,25 @@ class Working(App[int]):
             return
         self.proceed(turn[0], "")
         if not self.begun:
-            self.failed = error
-            self.exit(int(error.exit_code))
+            self.fail(error)
             return
-        self.say(str(error), "error")
+        if turn[0] == "text":
+            self.go_back()
+        self.refuse(error)
         self.changed()
+
+    def fail(self, error: AttnvizError) -> None:
+        """End the program with an error."""
+        self.failed = error
+        self.exit(int(error.exit_code))
+
+    def go_back(self) -> None:
+        """Show what was shown before a text that can't be."""
+        raise NotImplementedError
+
+    def refuse(self, error: AttnvizError) -> None:
+        """Say an error, and go on."""
+        self.say(self.worded(error), "error")
 
     def say(self, text: str, severity: Literal["information", "warning", "error"] = "information") -> None:
         """Say something in a corner, in place of what was said before; text is data."""

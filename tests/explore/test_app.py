@@ -112,6 +112,13 @@ def test_v_shows_arcs_and_the_cursor_moves_over_their_words() -> None:
     assert (program.view.query, program.view.key) == (3, 4)  # approved → the
 
 
+def test_layers_that_share_a_line_are_said() -> None:
+    seen: list[str] = []
+    found = record(["The", "bank", "lent"], random_weights((30, 2, 3)))
+    drive(session(found), saw(seen), "o", saw(seen), size=(80, 24))
+    assert ["each cell 2 layers × 1 head" in text for text in seen] == [True, False]
+
+
 def test_slash_finds_the_next_place_of_a_word() -> None:
     program = drive(session(), "slash", "t h e enter")
     assert program.view.query == 4  # the second one: the cursor was behind the first

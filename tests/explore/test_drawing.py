@@ -101,3 +101,12 @@ def test_a_text_breaks_between_words_and_words_are_found_by_place() -> None:
     assert wrapped.hit(0, 2) == 3
     assert wrapped.beside(1, 1) == 2
     assert plain(listing.draw_text(wrapped, None, 1.0, {}, Look(), (4, 1))) == ["the loan"]
+
+
+def test_a_legend_that_does_not_fit_says_so() -> None:
+    names = tuple(f"word{i}" for i in range(40))
+    heat = Heatmap(np.zeros((4, 40)), tuple("abcd"), names, 0.0, 1.0, numbers=(np.arange(4), np.arange(40)))
+    whole, part = (plain(draw_cells(heat, None, (50, high), Look()).lines) for high in (60, 8))
+    assert "word39" in whole[-1]
+    assert "word39" not in part[-1]
+    assert part[-1].endswith("…")
