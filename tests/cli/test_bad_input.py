@@ -427,7 +427,7 @@ DAMAGES: dict[str, tuple[Damage, tuple[str, ...]]] = {
         config(model_type="brt"),
         ("models of type 'brt'", "Did you mean bert?", "transformers does not know the type 'brt'", "attnviz models"),
     ),
-    "a type that neither way runs": (config(model_type="xlnet"), ("two streams", "does not attend through its")),
+    "a type that has no attention": (config(model_type="mamba"), ("recurrent state", "no attention weights to show")),
     "escapes in the model type": (config(model_type="\x1b[31mbert"), ("models of type '\\x1b[31mbert'",)),
     "no heads": (config(num_attention_heads=0), ("num_attention_heads is 0, expected a whole number above zero",)),
     "heads that do not divide": (config(num_attention_heads=5), ("hidden_size 32 does not divide by",)),

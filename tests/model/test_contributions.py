@@ -145,7 +145,7 @@ def test_what_has_no_such_sum_is_refused_and_what_can_be_measured_is_said(tmp_pa
     cases: list[tuple[attnviz.Model, str]] = [
         (attnviz.load((made("BertForSequenceClassification", small), tokenizer())), "more than one layer"),
         (attnviz.load(tiny.bert(tmp_path / "bert")), "no head that predicts"),
-        (attnviz.load(tiny.hosted(tmp_path / "hosted")), "transformers runs"),
+        (attnviz.load(tiny.hosted(tmp_path / "hosted")), "hosted is hosted"),
     ]
     for model, message in cases:
         with pytest.raises(UsageError, match=message) as error:

@@ -195,7 +195,8 @@ def test_a_mask_that_is_read_wrongly_is_caught(tmp_path: Path, monkeypatch: pyte
     def wrong(*facts: Any) -> masks.Visibility:
         found = see(*facts)
         assert found.window is not None
-        assert found.window.left is not None
+        if found.window.left is None:
+            return found  # the short run that finds how the model attends: no window is as short
         return dataclasses.replace(found, window=dataclasses.replace(found.window, left=found.window.left + 1))
 
     monkeypatch.setattr("attnviz.model.backends.hosted_reason", lambda _: "a test")
@@ -304,7 +305,8 @@ def test_where_eager_attention_contradicts_sdpa_the_last_states_decide(
         "eager_attention_forward",
         lambda *tensors, scaling, **facts: own(*tensors, scaling=scaling * 2, **facts),
     )
-    path = folder(tmp_path, "bert")
+    native = {name: value for name, value in SHAPE.items() if name != "num_key_value_heads"}  # hosted, it is observed
+    path = tiny.save(tmp_path / "native", transformers.BertModel(transformers.BertConfig(**native)), scale=0.18)
     check = run(path)
     assert (check.passed, check.against, check.heads) == (True, "sdpa", 0)
     assert (check.worst.hidden_abs_diff is not None, check.rows) == (True, {"self": RowCounts(DRAWN, LENGTH)})
