@@ -135,7 +135,7 @@ def _write_own(writer: gguf.GGUFWriter, config: Any) -> None:
 
 def _write_vocabulary(writer: gguf.GGUFWriter, size: int, *, bert: bool) -> None:
     marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] if bert else ["<unk>", "<s>", "</s>"]
-    space, letters = "\u2581", "abcdefghijklmnopqrstuvwxyz"
+    space, letters = "\u2581", "abcdefghijklmnopqrstuvwxyzT."
     begun = [f"{space}{word[:end]}" for word in ("the", "bank") for end in range(1, len(word) + 1)]
     pieces = [f"{space}{letter}" for letter in letters] if bert else [space, *letters]
     tokens = [*dict.fromkeys([*marks, *begun, *pieces]), *(f"{space}word{number}" for number in range(size))][:size]

@@ -391,3 +391,8 @@ print([name for name in ("torch", "transformers") if name in sys.modules])
     command = [sys.executable, "-c", code, str(tiny_bert)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['torch']"
+
+
+def test_a_gguf_file_that_there_is_not_is_no_model_of_the_hub(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"there is no file .*none\.gguf"):
+        open_checkpoint(tmp_path / "none.gguf")

@@ -21,6 +21,7 @@ import pytest
 from huggingface_hub import constants
 from jsonschema import Draft202012Validator
 from PIL import Image
+from transformers import LlamaForCausalLM
 
 from attnviz import manual
 from attnviz.batch.engine import finish
@@ -30,7 +31,7 @@ from attnviz.cli import app
 from attnviz.interface import Attention, Model
 from attnviz.record import schemas
 from attnviz.render.document import summary_document
-from tests import corpus, pictures, readme, relations, tiny, translators
+from tests import corpus, gguf_files, pictures, readme, relations, tiny, translators
 from tests.model.variants import all_variants
 from tests.records import summary_of
 from tests.render.browsers import unpacked
@@ -145,6 +146,7 @@ def test_the_commands_of_readme_and_samples_run(
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     decoder = cached(tmp_path / "hub", tiny.llama(tmp_path / "llama"), "HuggingFaceTB/SmolLM2-135M-Instruct")
     (decoder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
+    gguf_files.write(tmp_path / "SmolLM2-135M-Instruct.Q4_1.gguf", LlamaForCausalLM.from_pretrained(tmp_path / "llama"))
     cached(tmp_path / "hub", tiny.t5(tmp_path / "t5"), "google-t5/t5-small")
     cached(tmp_path / "hub", translators.nllb(tmp_path / "nllb"), "facebook/nllb-200-distilled-600M")
     (tmp_path / "samples").mkdir()

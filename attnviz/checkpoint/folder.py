@@ -172,6 +172,8 @@ def locate(model: str, revision: str | None) -> tuple[str, Path]:
         return (folder.stem if gguf else folder.resolve().name), folder
     if kind == "file":
         raise ModelError(f"{model} is a file, expected a GGUF file, or a folder with config.json")
+    if model.lower().endswith(".gguf"):
+        raise ModelError(f"there is no file {model}", hint="Of a model on the Hub: --model ID --gguf FILE")
     if model.startswith((".", "~", os.sep)) or (model.count("/") != 1 and "/" in model):
         raise ModelError(
             f"there is no folder {model}",
