@@ -117,10 +117,14 @@ def _session(
     base = replace(maps, which=None, unit=None)
 
     def words(name: str, other: str | None, more: Sequence[str]) -> str:
-        given = (text, start, reading) if other is None else (other, None, replace(reading, file=None))
+        given = (
+            (text, start, reading)
+            if other is None
+            else (other, None, replace(reading, file=None, pair=None, target=None))
+        )
         return page.command_of(*given, ModelOptions() if given[1] else model, base, name=name, more=more)
 
-    return Session(where, request, words, _saver(words), first)
+    return Session(where, request, words, _saver(), first)
 
 
 def _source(
@@ -156,16 +160,16 @@ def _look(*, dark: bool) -> dict[str, Any]:
     return {"look": Look("ember" if dark else "ink", plain, "#3ee6d0" if dark else "#e4572e"), "dark": dark}
 
 
-def _saver(words: Callable[[str, str | None, Sequence[str]], str]) -> Save:
-    """Return what writes a file: a picture of the head that is asked for, a page, or the record."""
+def _saver() -> Save:
+    """Return what writes a file: a picture of the head that is asked for, or the record."""
 
     def save(found: Observation, request: Request, path: Path, other: Observation | None, *, arcs: bool) -> None:
         from attnviz import record
-        from attnviz.cli.export import PAGES, PICTURES, save_picture
+        from attnviz.cli.export import PICTURES, save_picture
         from attnviz.cli.files import output_path, replace_output
         from attnviz.cli.matplotlib_settings import isolate_matplotlib
 
-        path = output_path(str(path), PICTURES + PAGES + record.FORMATS, force=False)
+        path = output_path(str(path), PICTURES + record.FORMATS, force=False)
         if path.suffix in PICTURES:
             isolate_matplotlib()
             from attnviz.render import figure
@@ -178,13 +182,10 @@ def _saver(words: Callable[[str, str | None, Sequence[str]], str]) -> Save:
 
             save_picture(draw, figure.Style(), path, force=False)
             return
+        if found.whole is None:
+            raise UsageError("the text is so long that not all of its weights are kept", hint="Save a picture.")
         with replace_output(path, force=False) as partial:
-            if path.suffix in PAGES:
-                partial.write_text(page.page_of(page.sources_of(found), words("show", None, [])), encoding="utf-8")
-            elif found.whole is None:
-                raise UsageError("the text is so long that not all of its weights are kept", hint="Save a picture.")
-            else:
-                record.write(found.whole, partial, path.suffix)
+            record.write(found.whole, partial, path.suffix)
 
     return save
 

@@ -148,7 +148,7 @@ class Asking(Showing):
     def action_save(self) -> None:
         """Save what is seen."""
         name = self.scene.name(self.view.head).replace(" ", "-")
-        about = ".svg, .png or .pdf is the map; .json or .safetensors all weights; .html the page."
+        about = ".svg, .png or .pdf is the map; .json or .safetensors all weights."
         fields = [("File", f"{name}.svg")]
         self._ask("Save what is seen", fields, about, lambda found: self._save(Path(found[0].strip()).expanduser()))
 

@@ -24,7 +24,7 @@ def shown_again(view: View, material: Material, usual: Request, path: Path | Non
         cell = ["--cell", view.order] if view.order in ("entropy", "sink") else []
         return "show", [*options_of(view, material, usual=usual), *cell]
     if path.suffix in _ALL:
-        return "export", [str(path), *(_kind(view) if path.suffix == ".html" else [])]
+        return "export", [str(path)]
     arcs = ["--view", "arcs"] if drawn_as_arcs(view) else []
     return "export", [str(path), *options_of(view, material, usual=usual), *arcs]
 
@@ -34,7 +34,7 @@ def drawn_as_arcs(view: View) -> bool:
     return view.arcs and view.other is None and view.versus is None
 
 
-_ALL = (".json", ".safetensors", ".html")
+_ALL = (".json", ".safetensors")
 """What holds all heads."""
 
 

@@ -89,18 +89,19 @@ def test_a_record_is_explored_and_what_was_saved_is_said_at_the_end(
     assert session.words("show", "A new text.", []).startswith('attnviz show "A new text."')
 
 
-def test_pictures_pages_and_records_are_written_as_their_names_say(
+def test_pictures_and_records_are_written_as_their_names_say(
     run: Run, started: list[Session], saved: Path, tmp_path: Path
 ) -> None:
     run("explore", "--from", saved)
-    for name, begin in (("a.svg", b"<?xml"), ("a.png", b"\x89PNG"), ("a.html", b"<!doctype html>"), ("a.json", b"{")):
+    for name, begin in (("a.svg", b"<?xml"), ("a.png", b"\x89PNG"), ("a.json", b"{")):
         program = drive(started[0], "S", _typed(tmp_path / name))
         assert (tmp_path / name).read_bytes().lower().startswith(begin.lower()), name
         assert program.said[0].startswith(f"attnviz export {tmp_path / name}")
     assert json.loads((tmp_path / "a.json").read_text())["tokens"]
     assert read(tmp_path / "a.json").model == read(saved).model
-    refused = drive(started[0], "S", _typed(tmp_path / "a.svg"))
-    assert not refused.said  # it is there already
+    for name in ("a.svg", "a.html"):
+        refused = drive(started[0], "S", _typed(tmp_path / name))
+        assert not refused.said, name  # it is there already; pages are made by export alone
 
 
 def _typed(path: Path) -> Any:
@@ -122,6 +123,12 @@ def test_a_text_runs_in_the_model_and_other_texts_too(
     program = drive(session, "a")
     assert program.view.head
     del monkeypatch
+
+
+def test_the_command_of_another_text_has_no_pair(run: Run, started: list[Session]) -> None:
+    run("explore", "The bank.", "--pair", "A loan.")
+    assert "--pair" in started[0].words("show", None, [])
+    assert "--pair" not in started[0].words("show", "The river", [])
 
 
 def test_an_unreadable_model_ends_it_with_its_error(run: Run, started: list[Session]) -> None:
