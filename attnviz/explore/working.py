@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from attnviz.render.labels import clean
 Lane = Literal["text", "asked"]
 Turn = tuple[Lane, int]
 """A lane, and how many works were begun in it."""
+_TURN = 0.0005
+"""The seconds after which a thread that computes lets the screen be drawn; Python's own are ten times that."""
 _IDLE = 1.0
 """The seconds without a key after which rubbish is collected: a full collection takes longer than a key may."""
 
@@ -42,15 +45,18 @@ class Working(App[int]):
         self.turns: dict[Lane, int] = {"text": 0, "asked": 0}
         self._said: dict[Lane, str] = {}
         self._touched = self._tidied = time.monotonic()
+        self._usual_turn = sys.getswitchinterval()
 
     def on_mount(self) -> None:
-        """Collect rubbish only while no key is pressed."""
+        """Collect rubbish only while no key is pressed, and let the screen have its turn soon where others compute."""
         gc.disable()
+        sys.setswitchinterval(_TURN)
         self.set_interval(_IDLE, self._tidy)
 
     def on_unmount(self) -> None:
         """Leave the process as it was."""
         gc.enable()
+        sys.setswitchinterval(self._usual_turn)
 
     async def on_event(self, event: Event) -> None:
         """Remember when a key or the mouse was pressed last."""

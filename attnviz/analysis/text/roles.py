@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from attnviz.analysis.corpus.roles import ROLES
 from attnviz.analysis.text.offsets import Measured, positional_heads
 
 _FIGURES = {name: name for name in ("sink", "previous", "next", "self", "punctuation")} | {
@@ -18,6 +17,8 @@ def roles_in_text(found: Measured) -> dict[str, list[tuple[int, int]]]:
     Roles that need repeated tokens are not told from one text. From one text to another there are no offsets, and no
     roles that go by them.
     """
+    from attnviz.analysis.corpus.roles import ROLES  # of a corpus: few ask for them, and they take time to import
+
     numbers = found.layer_numbers
     roles = {"positional": [(numbers.index(head.layer), head.head) for head in positional_heads(found)]}
     apart = found.keys is not None
