@@ -44,6 +44,16 @@ from tests.model.variants import all_variants
 CASES = all_variants()
 Case = tuple[str, str]
 """A family and the name of one of its variants."""
+FIRST = dict(reversed(CASES))
+"""One variant of each family."""
+MOSTLY_SLOW = pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=() if FIRST[case[0]] == case[1] else pytest.mark.slow) for case in CASES],
+    ids=[f"{family}: {name}" for family, name in CASES],
+    indirect=True,
+    scope="module",
+)
+"""One variant of each family, and the others among the slow tests."""
 
 
 @pytest.fixture(scope="module", params=CASES, ids=[f"{family}: {name}" for family, name in CASES])
@@ -88,6 +98,7 @@ def test_against_transformers(case: Case, dtype: torch.dtype, report: Callable[.
     report(*case, dtype, max(float(apart(found[kind], expected[kind])[0].max()) for kind in expected))
 
 
+@MOSTLY_SLOW
 def test_one_token(case: Case) -> None:
     variant = CASES[case]
     short = dataclasses.replace(
@@ -102,6 +113,7 @@ def test_one_token(case: Case) -> None:
         assert_same(found[kind], expected[kind], torch.float32)
 
 
+@MOSTLY_SLOW
 def test_small_tiles_change_nothing(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     variant = CASES[case]
     _, network = both(case, torch.float64)
@@ -123,10 +135,6 @@ def test_parameters_are_those_of_the_tensors_that_are_used(case: Case) -> None:
     sines = optional_shapes(spec)
     taken = {tensor.data_ptr(): int(tensor.count_nonzero()) for name, tensor in used.items() if name not in sines}
     assert parameters(spec) == sum(taken.values())
-
-
-FIRST = dict(reversed(CASES))
-"""One variant of each family."""
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
