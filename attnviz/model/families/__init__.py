@@ -31,7 +31,7 @@ from typing import Any
 
 from attnviz.errors import ModelError, UnsupportedModel, did_you_mean, short
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import Classifier, Dense, Spec
+from attnviz.model.architecture.spec import Classifier, Dense, Embedding, Head, LayerSpec, Spec
 from attnviz.model.towers import PREFIXES, TOWERS, text_config
 
 FAMILIES = (
@@ -85,6 +85,22 @@ TWO_STACKS_CLASSIFIER = Classifier(
 def last_token_classifier(config: Config, *, each: bool) -> Classifier:  # noqa: ARG001
     """The heads of most decoders: scores of the last token, or of each."""
     return Classifier((Dense("score"),), "each" if each else "last")
+
+
+def decoder_spec(
+    config: Config, width: int, layer: LayerSpec, *, vocabulary: int, layers: int, tied: bool = False
+) -> Spec:
+    """The facts of a decoder whose layers are all alike, with their norm behind the last.
+
+    ``vocabulary``, ``layers`` and whether the head is ``tied`` are what a config that is silent means.
+    """
+    return Spec(
+        width=width,
+        embedding=Embedding(config.size("vocab_size", vocabulary)),
+        layers=(layer,) * config.size("num_hidden_layers", layers),
+        final_norm=layer.norms.norm,
+        head=Head(tied=config.flag("tie_word_embeddings", tied)),
+    )
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,13 @@ from attnviz.model.architecture.spec import (
     MLP,
     XIELU,
     AttentionSpec,
-    Embedding,
-    Head,
     LayerSpec,
     PreNorm,
     QKNorm,
     RMSNorm,
     Spec,
 )
-from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES, names_without
+from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES, decoder_spec, names_without
 
 PREFIX = "model."
 
@@ -70,10 +68,4 @@ def spec(config: Config) -> Spec:
         ),
         norms=PreNorm(norm),
     )
-    return Spec(
-        width=width,
-        embedding=Embedding(config.size("vocab_size", 131072)),
-        layers=(layer,) * config.size("num_hidden_layers", 32),
-        final_norm=norm,
-        head=Head(tied=config.flag("tie_word_embeddings")),
-    )
+    return decoder_spec(config, width, layer, vocabulary=131072, layers=32)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, Head, LayerSpec, PreNorm, RMSNorm, Spec
-from attnviz.model.families import names_without
+from attnviz.model.architecture.spec import MLP, AttentionSpec, LayerSpec, PreNorm, RMSNorm, Spec
+from attnviz.model.families import decoder_spec, names_without
 from attnviz.model.families.llama import NAMES as LLAMA_NAMES
 
 PREFIX = "model."
@@ -36,10 +36,4 @@ def spec(config: Config) -> Spec:
         ),
         norms=PreNorm(norm),
     )
-    return Spec(
-        width=width,
-        embedding=Embedding(config.size("vocab_size", 32000)),
-        layers=(layer,) * config.size("num_hidden_layers", 32),
-        final_norm=norm,
-        head=Head(tied=config.flag("tie_word_embeddings")),
-    )
+    return decoder_spec(config, width, layer, vocabulary=32000, layers=32)

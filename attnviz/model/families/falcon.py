@@ -12,8 +12,6 @@ from attnviz.model.architecture.spec import (
     MLP,
     ALiBi,
     AttentionSpec,
-    Embedding,
-    Head,
     LayerNorm,
     LayerSpec,
     ParallelNorm,
@@ -21,7 +19,7 @@ from attnviz.model.architecture.spec import (
     Rotary,
     Spec,
 )
-from attnviz.model.families import both
+from attnviz.model.families import both, decoder_spec
 
 PREFIX = "transformer."
 ATTRIBUTES = {"n_embed": "hidden_size"}
@@ -64,13 +62,7 @@ def spec(config: Config) -> Spec:
         mlp=MLP(config.size("ffn_hidden_size", 4 * width), config.activation("activation", "gelu"), bias=bias),
         norms=_norms(config, norm),
     )
-    return Spec(
-        width=width,
-        embedding=Embedding(config.size("vocab_size", 65024)),
-        layers=(layer,) * config.size("num_hidden_layers", 32),
-        final_norm=norm,
-        head=Head(tied=config.flag("tie_word_embeddings", True)),
-    )
+    return decoder_spec(config, width, layer, vocabulary=65024, layers=32, tied=True)
 
 
 def _position(config: Config, size: int) -> ALiBi | Rotary:

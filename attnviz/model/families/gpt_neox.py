@@ -10,15 +10,13 @@ from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
     MLP,
     AttentionSpec,
-    Embedding,
-    Head,
     LayerNorm,
     LayerSpec,
     ParallelNorm,
     PreNorm,
     Spec,
 )
-from attnviz.model.families import Names, both
+from attnviz.model.families import Names, both, decoder_spec
 
 PREFIX = "gpt_neox."
 ATTRIBUTES = {"rotary_emb_base": "rope_theta", "rotary_pct": "partial_rotary_factor"}
@@ -63,10 +61,4 @@ def spec(config: Config) -> Spec:
         mlp=MLP(config.size("intermediate_size", 24576), config.activation("hidden_act", "gelu")),
         norms=ParallelNorm(norm, shared=False) if parallel else PreNorm(norm),
     )
-    return Spec(
-        width=width,
-        embedding=Embedding(config.size("vocab_size", 50432)),
-        layers=(layer,) * config.size("num_hidden_layers", 44),
-        final_norm=norm,
-        head=Head(tied=config.flag("tie_word_embeddings")),
-    )
+    return decoder_spec(config, width, layer, vocabulary=50432, layers=44)

@@ -8,15 +8,13 @@ from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
     AttentionSpec,
     BranchNorm,
-    Embedding,
     GatedMLP,
-    Head,
     LayerSpec,
     QKNorm,
     RMSNorm,
     Spec,
 )
-from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES, names_without
+from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES, decoder_spec, names_without
 
 PREFIX = "model."
 
@@ -49,10 +47,4 @@ def spec(config: Config) -> Spec:
         mlp=GatedMLP(config.size("intermediate_size", 11008), config.activation("hidden_act", "silu")),
         norms=BranchNorm(norm),
     )
-    return Spec(
-        width=width,
-        embedding=Embedding(config.size("vocab_size", 50304)),
-        layers=(layer,) * config.size("num_hidden_layers", 32),
-        final_norm=norm,
-        head=Head(tied=config.flag("tie_word_embeddings")),
-    )
+    return decoder_spec(config, width, layer, vocabulary=50304, layers=32)

@@ -7,17 +7,15 @@ from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
     AttentionSpec,
-    Embedding,
     Experts,
     GatedMLP,
-    Head,
     LayerSpec,
     PreNorm,
     QKNorm,
     RMSNorm,
     Spec,
 )
-from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES, expert_names, names_without
+from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES, decoder_spec, expert_names, names_without
 
 PREFIX = "model."
 ATTRIBUTES = {"num_local_experts": "num_experts"}
@@ -52,10 +50,4 @@ def spec(config: Config) -> Spec:
         ),
         norms=PreNorm(norm),
     )
-    return Spec(
-        width=width,
-        embedding=Embedding(config.size("vocab_size", 50304)),
-        layers=(layer,) * config.size("num_hidden_layers", 16),
-        final_norm=norm,
-        head=Head(tied=config.flag("tie_word_embeddings")),
-    )
+    return decoder_spec(config, width, layer, vocabulary=50304, layers=16)

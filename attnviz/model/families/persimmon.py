@@ -8,15 +8,13 @@ from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
     MLP,
     AttentionSpec,
-    Embedding,
-    Head,
     LayerNorm,
     LayerSpec,
     PreNorm,
     QKNorm,
     Spec,
 )
-from attnviz.model.families import Names, both
+from attnviz.model.families import Names, both, decoder_spec
 
 PREFIX = "model."
 
@@ -57,10 +55,4 @@ def spec(config: Config) -> Spec:
         mlp=MLP(config.size("intermediate_size", 16384), config.activation("hidden_act", "relu2")),
         norms=PreNorm(norm),
     )
-    return Spec(
-        width=width,
-        embedding=Embedding(config.size("vocab_size", 262144)),
-        layers=(layer,) * config.size("num_hidden_layers", 36),
-        final_norm=norm,
-        head=Head(tied=config.flag("tie_word_embeddings")),
-    )
+    return decoder_spec(config, width, layer, vocabulary=262144, layers=36)

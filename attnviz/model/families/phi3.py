@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, LayerSpec, PreNorm, RMSNorm, Spec
+from attnviz.model.architecture.spec import AttentionSpec, GatedMLP, LayerSpec, PreNorm, RMSNorm, Spec
+from attnviz.model.families import decoder_spec
 
 PREFIX = "model."
 
@@ -50,10 +51,4 @@ def spec(config: Config) -> Spec:
         mlp=GatedMLP(config.size("intermediate_size", 8192), config.activation("hidden_act", "silu")),
         norms=PreNorm(norm),
     )
-    return Spec(
-        width=width,
-        embedding=Embedding(config.size("vocab_size", 32064)),
-        layers=(layer,) * config.size("num_hidden_layers", 32),
-        final_norm=norm,
-        head=Head(tied=config.flag("tie_word_embeddings")),
-    )
+    return decoder_spec(config, width, layer, vocabulary=32064, layers=32)

@@ -9,9 +9,7 @@ from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
     AttentionSpec,
-    Embedding,
     GatedMLP,
-    Head,
     LayerNorm,
     LayerSpec,
     ParallelNorm,
@@ -19,7 +17,7 @@ from attnviz.model.architecture.spec import (
     QKNorm,
     Spec,
 )
-from attnviz.model.families import DECODER_NAMES, LAYER_NORM_NAMES, names_without
+from attnviz.model.families import DECODER_NAMES, LAYER_NORM_NAMES, decoder_spec, names_without
 
 PREFIX = "model."
 
@@ -53,10 +51,4 @@ def spec(config: Config) -> Spec:
         mlp=GatedMLP(config.size("intermediate_size", 6912), config.activation("hidden_act", "silu")),
         norms=ParallelNorm(norm, shared=True) if config.flag("use_parallel_residual") else PreNorm(norm),
     )
-    return Spec(
-        width=width,
-        embedding=Embedding(config.size("vocab_size", 50304)),
-        layers=(layer,) * config.size("num_hidden_layers", 32),
-        final_norm=norm,
-        head=Head(tied=config.flag("tie_word_embeddings")),
-    )
+    return decoder_spec(config, width, layer, vocabulary=50304, layers=32)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import MLP, AttentionSpec, Embedding, Head, LayerNorm, LayerSpec, PreNorm, Spec
-from attnviz.model.families import DECODER_NAMES, LAYER_NORM_NAMES, both, names_without
+from attnviz.model.architecture.spec import MLP, AttentionSpec, LayerNorm, LayerSpec, PreNorm, Spec
+from attnviz.model.families import DECODER_NAMES, LAYER_NORM_NAMES, both, decoder_spec, names_without
 
 PREFIX = "model."
 
@@ -42,10 +42,4 @@ def spec(config: Config) -> Spec:
         ),
         norms=PreNorm(norm),
     )
-    return Spec(
-        width=width,
-        embedding=Embedding(config.size("vocab_size", 49152)),
-        layers=(layer,) * config.size("num_hidden_layers", 30),
-        final_norm=norm,
-        head=Head(tied=config.flag("tie_word_embeddings", default=True)),
-    )
+    return decoder_spec(config, width, layer, vocabulary=49152, layers=30, tied=True)
