@@ -14,7 +14,7 @@ from attnviz.attention.kernel import Kind, Observer, Tile
 from attnviz.attention.observers import Weights
 from attnviz.attention.window import EVERYTHING
 from attnviz.model.architecture.spec import Sinusoidal
-from attnviz.model.native import sublayers
+from attnviz.model.native import mlps
 from attnviz.model.native.forward import KVCache, Network
 from tests.model.parity import assert_same, make, ours, ours_of, saved, spec_of, theirs_of
 from tests.model.variants import VOCABULARY, Variant, all_variants
@@ -105,7 +105,7 @@ def test_a_long_text_passes_the_mlps_in_parts(
 ) -> None:
     ids = ids_of(case)
     expected = network(case)(ids)
-    monkeypatch.setattr(sublayers, "TOGETHER", 3)
+    monkeypatch.setattr(mlps, "TOGETHER", 3)
     assert len(ids) % 3
     torch.testing.assert_close(network(case)(ids), expected, rtol=0, atol=1e-5)
 

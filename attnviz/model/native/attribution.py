@@ -21,8 +21,8 @@ from attnviz.attention.values import Values
 from attnviz.errors import UsageError
 from attnviz.model.architecture.spec import Adapter, BranchNorm, LayerSpec, ParallelNorm, PostNorm, SandwichNorm
 from attnviz.model.native.forward import Network
+from attnviz.model.native.parts import FrozenNorm
 from attnviz.model.native.run import Run
-from attnviz.model.native.sublayers import FrozenNorm
 
 Contexts = Mapping[Kind, Mapping[int, Tensor]]
 """The outputs (H, N, D) of the heads of each kind and layer."""
