@@ -83,7 +83,8 @@ class Opened:
 
         if self.backend.name != "native":
             return self.backend
-        found = choose_backend(open_by_transformers(self.checkpoint, self.options))
+        # A model in memory that runs natively was seen to be unmodified.
+        found = choose_backend(open_by_transformers(self.checkpoint, self.options), unmodified=True)
         found.active = self._active
         return found
 

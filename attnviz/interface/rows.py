@@ -183,7 +183,8 @@ def _judge(model: Opened, row: Row, found: Found) -> tuple[Check, list[Tensor]]:
 
     if _backend(model, row.padded).name == "observed":
         raise UsageError(f"{model.name} attends by itself in transformers, and so are the weights of rows with padding")
-    theirs = model.by_transformers.reference(row.padded, row.target)
+    judge = model.by_transformers
+    theirs = judge.reference(row.padded, row.target, {kind: judge.numbers(kind) for kind in judge.kinds})
     compared, others = [], []
     for kind, part in _parts(row).items():
         if kind not in model.backend.kinds:

@@ -84,7 +84,7 @@ def open_backend(checkpoint: Checkpoint, options: Options) -> tuple[Native | Hos
 
     backend = open_by_transformers(checkpoint, options)
     require_start(checkpoint, backend)
-    return choose_backend(backend), reason
+    return choose_backend(backend, unmodified=not isinstance(checkpoint.reference, torch.nn.Module)), reason
 
 
 def require_runnable(checkpoint: Checkpoint, options: Options, reason: str) -> None:

@@ -18,6 +18,8 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 import attnviz
 from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import UnsupportedModel
+from attnviz.model.backends import Options, open_by_transformers
+from attnviz.model.hosted import choose_backend
 from attnviz.model.overview import overview
 from attnviz.model.toured import FILE
 from tests import tiny
@@ -99,6 +101,8 @@ def _run(folder: Path) -> Row:
         assert (planned.backend, planned.reason) == ("not at all", f"{reason}.")
         return {"backend": "refused", "reason": reason}
     assert planned.backend == mine.backend.name
+    if mine.backend.name == "hosted":  # what its class declares is what a run shows
+        assert choose_backend(open_by_transformers(mine.checkpoint, Options()), unmodified=False).name == "hosted"
     if mine.backend.name == "observed":
         return {"backend": "observed", "reason": mine.backend.layout_note}
     check = mine.check(TEXT, target=target)

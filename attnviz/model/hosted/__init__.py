@@ -6,12 +6,14 @@ tiles as in the native backend. Models that compute attention by themselves are 
 
 from __future__ import annotations
 
+from attnviz.model.hosted.choice import choose_backend
 from attnviz.model.hosted.growing import intervened_writer
 from attnviz.model.hosted.isolation import isolated
 from attnviz.model.hosted.loading import open_hosted, open_with_head, require_start
-from attnviz.model.hosted.model import Hosted, Reference
+from attnviz.model.hosted.model import Hosted
 from attnviz.model.hosted.modifications import find_modification
-from attnviz.model.hosted.observed import Observed, choose_backend
+from attnviz.model.hosted.observed import Observed
+from attnviz.model.hosted.own_attention import Reference
 from attnviz.model.hosted.support import is_known_type, why_no_text, why_no_weights, why_not_hostable, why_unknown
 from attnviz.model.hosted.tokenizer import TokenizerCheck
 from attnviz.model.hosted.writer import ForcedRun, force_tokens

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from attnviz.attention.kernel import Kind
 from attnviz.checkpoint import quiet_transformers
-from attnviz.encoding import Encoding, Padded
+from attnviz.encoding import Encoding, Padded, Word
 from attnviz.errors import AttnvizError, InputError, UnsupportedModel
 from attnviz.model.hosted.isolation import Function, attend_with, configs
 from attnviz.model.hosted.precision import precision
@@ -176,6 +176,15 @@ class Loaded:
         table = self._table()
         device: torch.device = next(self.model.parameters()).device if table is None else table.device
         return device
+
+    def _few(self) -> tuple[Encoding, Encoding | None]:
+        """Return an input of eight tokens, and one of two for a decoder, to see by a run how the model attends."""
+        last = self.vocabulary - 1
+        read, written = (
+            Encoding("", None, ids, (0,) * len(ids), ("",) * len(ids), (False,) * len(ids), (Word("", 0, len(ids)),))
+            for ids in (tuple(min(i, last) for i in range(3, 11)), tuple(min(i, last) for i in (3, 4)))
+        )
+        return read, None if self.kinds == ("self",) else written
 
     def _fits(self, encoding: Encoding) -> None:
         """Raise for ids and token types that have no embeddings."""

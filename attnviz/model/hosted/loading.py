@@ -21,7 +21,7 @@ from attnviz.encoding import language_numbers
 from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.hosted.copies import cast, deep_copy
 from attnviz.model.hosted.model import Hosted
-from attnviz.model.hosted.modifications import may_change_inputs
+from attnviz.model.hosted.modifications import is_published, may_change_inputs
 from attnviz.model.inputs import NO_HEAD, require_token
 from attnviz.model.labels import Labels
 from attnviz.model.lock import MODEL_LOCK
@@ -92,12 +92,12 @@ def _classifier(
     """
     model = checkpoint.reference
     if isinstance(model, nn.Module):
-        own = isinstance(model, transformers.PreTrainedModel) and _is_published(type(model))
+        own = isinstance(model, transformers.PreTrainedModel) and is_published(type(model))
         if not own or may_change_inputs(model) or model.base_model is model:
             return None
         return _borrow_whole(model, dtype, device), ()
     kind = _saved_class(None, checkpoint.config)
-    if kind is None or not _is_published(kind) or checkpoint.gguf is not None:
+    if kind is None or not is_published(kind) or checkpoint.gguf is not None:
         return None
     try:
         whole, unread = _load(checkpoint, dtype, device, trust, _saved_class)
@@ -105,11 +105,6 @@ def _classifier(
         return None
     inside = whole.base_model
     return (whole, unread) if type(inside) is model_class(whole.config, checkpoint.config) else None
-
-
-def _is_published(kind: type) -> bool:
-    """Whether ``kind`` is a class of transformers' own."""
-    return kind.__module__.startswith("transformers.")
 
 
 def require_start(checkpoint: Checkpoint, hosted: Hosted) -> None:

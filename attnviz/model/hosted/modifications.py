@@ -90,6 +90,11 @@ def may_change_inputs(model: Any) -> bool:
     return not all(map(_is_own, (type(model), forward, *model._forward_pre_hooks.values())))
 
 
+def is_published(kind: type) -> bool:
+    """Whether ``kind`` is a class of transformers' own."""
+    return kind.__module__.startswith("transformers.")
+
+
 def has_own_attention(model: Any) -> bool:
     """Whether all attention functions that ``model`` uses are transformers' own."""
     said = getattr(getattr(model, "config", None), "_attn_implementation", None)

@@ -16,14 +16,15 @@ from attnviz.attention.block_sizes import TILE
 from attnviz.attention.kernel import Kind, Observer, Tile
 from attnviz.attention.memory import free_memory, in_words, too_large
 from attnviz.attention.window import CAUSAL, EVERYTHING
-from attnviz.encoding import Encoding, Word
-from attnviz.errors import AttnvizError, UnsupportedModel
+from attnviz.encoding import Encoding
+from attnviz.errors import UnsupportedModel
 from attnviz.model.hosted.attention import RunFacts
 from attnviz.model.hosted.isolation import isolated
 from attnviz.model.hosted.layouts import Layer, Layout, layout_of
 from attnviz.model.hosted.loaded import hidden_states
-from attnviz.model.hosted.model import OUTPUT_FIELDS, AttendsByItself, Hosted
+from attnviz.model.hosted.model import Hosted
 from attnviz.model.hosted.modifications import has_own_attention
+from attnviz.model.hosted.own_attention import OUTPUT_FIELDS
 from attnviz.model.inputs import not_finite
 
 _ROUNDING = {torch.float16: 2.0**-9, torch.bfloat16: 2.0**-7, torch.float64: 1e-9}
@@ -44,18 +45,12 @@ class Observed(Hosted):
         """
         self._require_room(encoding, target)
         wanted = any(type(observer).hidden is not Observer.hidden for observer in observers)
-        asked = {"output_attentions": True} | ({"output_hidden_states": True} if wanted else {})
-        output, caught = self._own_run(encoding, target, **asked)
-        seen = RunFacts()
-        for kind, shape in self._shapes(encoding, target).items():
-            maps = self._maps(output, kind, shape, caught)
-            seen.layers[kind] = [*maps]
-            seen.causal[kind] = kind != "cross" and all(not bool(found.triu(1).any()) for found in maps.values())
-            for layer, found in maps.items():
-                for tile in _tiles(found, layer, kind, causal=seen.causal[kind]):
+        output, maps = self._found(encoding, target, **({"output_hidden_states": True} if wanted else {}))
+        for kind, found in maps.items():
+            for layer, weights in found.items():
+                for tile in _tiles(weights, layer, kind, causal=self.causal(kind)):
                     for observer in observers:
                         observer.tile(tile)
-        self._last.seen = seen
         for kind, states in hidden_states(output, self.kinds).items() if wanted else ():
             for (layer, state), observer in itertools.product(enumerate(states), observers):
                 observer.hidden(layer, state, kind)
@@ -75,14 +70,36 @@ class Observed(Hosted):
                     stack.enter_context(_removing(module.register_forward_hook(partial(_keep, kept))))
             return self._forward(encoding, target, None, own=self._own, whole=whole, **asked), caught
 
+    def _found(
+        self, encoding: Encoding, target: Encoding | None, **asked: bool
+    ) -> tuple[Any, dict[Kind, dict[int, Tensor]]]:
+        """Run the model with its own attention; return its output, and the weights (H, N, M) by kind and layer."""
+        output, caught = self._own_run(encoding, target, output_attentions=True, **asked)
+        maps = {kind: self._maps(output, kind, shape, caught) for kind, shape in self._shapes(encoding, target).items()}
+        self._last.seen = RunFacts(
+            {kind: [*found] for kind, found in maps.items()},
+            {
+                kind: kind != "cross" and all(not bool(each.triu(1).any()) for each in found.values())
+                for kind, found in maps.items()
+            },
+        )
+        return output, maps
+
+    def try_out(self) -> bool:
+        """Run a few tokens, which shows how many heads there are; the weights are always the model's own.
+
+        Raises:
+            UnsupportedModel, ModelError: as ``run``.
+        """
+        _, maps = self._found(*self._few())
+        self.heads = {kind: sum(map(len, found.values())) for kind, found in maps.items()}
+        return True
+
     @cached_property
     def heads(self) -> dict[Kind, int]:
         """The number of heads of all layers of each kind together, found by a run of a few tokens."""
-        output, caught = self._own_run(*_few(self), output_attentions=True)
-        return {
-            kind: sum(map(len, self._maps(output, kind, shape, caught).values()))
-            for kind, shape in self._shapes(*_few(self)).items()
-        }
+        self.try_out()
+        return self.heads
 
     @cached_property
     def _layout(self) -> Layout:
@@ -133,43 +150,6 @@ class Observed(Hosted):
                 raise
             maps[layer] = _weights(given, shape, f"{whose}, layer {layer}", part=self._layout.part)
         return maps
-
-
-def choose_backend(hosted: Hosted) -> Hosted:
-    """Return ``hosted``, or an ``Observed`` backend if its model attends by itself in any layer, found by short runs.
-
-    Raises:
-        UnsupportedModel: the model attends by itself and returns no weights, or neither backend can run it.
-    """
-    given = hosted.model_name, hosted.start, hosted.unread, hosted.classifier, hosted.labels, hosted._open_writer
-    other = Observed(hosted.model, *given, hosted.language)
-    encoding, target = _few(hosted)
-    if not has_own_attention(hosted.model):
-        other.run(encoding, (), target)
-        return other
-    try:
-        hosted.run(encoding, (), target)
-    except UnsupportedModel as refused:
-        try:
-            other.run(encoding, (), target)
-        except AttnvizError as error:
-            raise (error if isinstance(refused, AttendsByItself) else refused) from None
-        return other
-    with contextlib.suppress(AttnvizError):
-        other.run(encoding, (), target)
-        if any(len(other.numbers(kind)) > len(hosted.numbers(kind)) for kind in hosted.kinds):
-            return other
-    return hosted
-
-
-def _few(backend: Hosted) -> tuple[Encoding, Encoding | None]:
-    """Return an input of eight tokens, and one of two for a decoder."""
-    last = backend.vocabulary - 1
-    read, written = (
-        Encoding("", None, ids, (0,) * len(ids), ("",) * len(ids), (False,) * len(ids), (Word("", 0, len(ids)),))
-        for ids in (tuple(min(i, last) for i in range(3, 11)), tuple(min(i, last) for i in (3, 4)))
-    )
-    return read, None if backend.kinds == ("self",) else written
 
 
 @contextlib.contextmanager
