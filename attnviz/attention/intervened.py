@@ -41,6 +41,9 @@ class Intervened:
         found: tuple[Intervention, ...] = getattr(self.active, "found", ())
         return found
 
+    def require_changeable(self) -> None:
+        """Raise an ``UnsupportedModel`` where nothing can be put in the place of what heads do."""
+
     @contextlib.contextmanager
     def intervened(self, interventions: Sequence[Intervention]) -> Iterator[None]:
         """Let all runs inside the block apply the ``interventions``, after those of blocks around it."""

@@ -198,6 +198,7 @@ class Intervening(Replacing):
         if not isinstance(tokens, int) or tokens < 1:
             raise UsageError(f"`tokens` is {short(tokens)}, expected a number from 1 on")
         source, _ = self.inputs(text, generate=0, truncate=truncate, chat=chat)
+        self.backend.require_changeable()
         plain = generate_continuation(self.checkpoint, self.options, self.backend, source, tokens)
         if cut is not None and attention is None and "cross" in self.backend.kinds:
             attention = "cross" if cut[0] == "generated" else "encoder"

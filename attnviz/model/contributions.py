@@ -95,7 +95,9 @@ def find_contributions(
     if backend.name != "native":
         raise UsageError(
             f"contributions are of models that attnviz runs natively, and {checkpoint.name} is {backend.name}",
-            hint=_INSTEAD,
+            hint=_INSTEAD
+            if backend.name == "hosted"
+            else "What its weights say: attnviz find, heads, or --weights rollout.",
         )
     text = read if written is None else written
     at = _row(checkpoint, backend, text, row)

@@ -44,7 +44,9 @@ def require_answer(backend: Native | Hosted, model: str) -> None:
     if backend.name != "native":
         raise UsageError(
             f"gradient needs attnviz's own forward pass, and transformers runs {model}",
-            hint="Ask for norm or rollout; or attnviz ablate, how much changes without a head.",
+            hint="Ask for norm or rollout; or attnviz ablate, how much changes without a head."
+            if backend.name == "hosted"
+            else "Ask for rollout, which is made of the weights alone.",
         )
     if backend.labels is None and backend.network.spec.head is None:
         raise UsageError(

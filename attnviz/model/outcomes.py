@@ -46,9 +46,13 @@ class Readout:
         backend: the model.
         encoding: the text.
         target: what the decoder reads, beside an encoder.
+
+    Raises:
+        UnsupportedModel: the model attends by itself, so that nothing can be changed in it.
     """
 
     def __init__(self, backend: Native | Hosted, encoding: Encoding, target: Encoding | None = None) -> None:
+        backend.require_changeable()
         self.backend, self.encoding, self.target = backend, encoding, target
 
     @property

@@ -75,6 +75,10 @@ def test_models_and_check_say_it(run: Run, longformer: Path) -> None:
     ("command", "why"),
     [
         (["ablate", S], "attends by itself: attnviz sees its weights and can't change them"),
+        (["ablate", S, "--head", "0.1"], "attends by itself: attnviz sees its weights and can't change them"),
+        (["patch", S, S.replace("loan", "bank")], "attends by itself: attnviz sees its weights and can't change them"),
+        (["show", S, "--generate", "2"], "it can't generate"),
+        (["show", S, "--weights", "gradient"], "gradient needs attnviz's own forward pass"),
         (["contributions", S], "contributions are of models that attnviz runs natively, and longformer is observed"),
         (["show", S, "--weights", "norm"], "attends by itself (observed): it hands in its weights, and no values"),
         (["generate", S, "--without", "0.1"], "attends by itself"),
@@ -85,4 +89,6 @@ def test_what_needs_more_than_weights_says_so(run: Run, longformer: Path, comman
     assert result.code in (2, 4)
     assert result.out == ""
     assert why in result.said
+    assert "instead: attnviz ablate" not in result.said, "it can't be had either"
+    assert "or attnviz ablate" not in result.said
     assert "Traceback" not in result.err

@@ -156,7 +156,8 @@ def open_with_head(
 
 
 def _headless(name: str) -> ModelError:
-    return ModelError(f"{name} has no head that predicts the next token: it can't generate", hint=NO_HEAD)
+    hint = NO_HEAD.replace("instead", "if it is native or hosted")  # whether it is, is not known here
+    return ModelError(f"{name} has no head that predicts the next token: it can't generate", hint=hint)
 
 
 def _writer_class(config: Any, saved: dict[str, Any]) -> Any:

@@ -88,11 +88,7 @@ class Hosted(OwnAttention, Intervened):
         Raises:
             UnsupportedModel: the model attends by itself.
         """
-        if self.name == "observed":
-            raise UnsupportedModel(
-                f"{self.model_name} attends by itself: attnviz sees its weights and can't change them",
-                hint="Models that attnviz can change are those that `attnviz models` calls native or hosted.",
-            )
+        self.require_changeable()
         with super().intervened(interventions):
             yield
 

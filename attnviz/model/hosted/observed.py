@@ -57,6 +57,13 @@ class Observed(Hosted):
         last = _value(output, "last_hidden_state")
         return last[0] if isinstance(last, Tensor) else torch.empty(0)
 
+    def require_changeable(self) -> None:
+        """Raise, since the model attends by itself."""
+        raise UnsupportedModel(
+            f"{self.model_name} attends by itself: attnviz sees its weights and can't change them",
+            hint="Models that attnviz can change are those that `attnviz models` calls native or hosted.",
+        )
+
     def _own_run(self, encoding: Encoding, target: Encoding | None, **asked: bool) -> tuple[Any, dict[str, list[Any]]]:
         """Run the model with its own attention; return its output, and what the modules gave that its layout names."""
         caught: dict[str, list[Any]] = {}
