@@ -14,7 +14,7 @@ from attnviz.attention.interventions import Intervention
 from attnviz.attention.kernel import Kind, Observer
 from attnviz.checkpoint import stored_tensors
 from attnviz.encoding import Encoding
-from attnviz.errors import ModelError, UnsupportedModel
+from attnviz.errors import ModelError
 from attnviz.model.hosted.attention import DryRunAttention, KernelAttention, Outputs, RunFacts
 from attnviz.model.hosted.loaded import has_no_head, hidden_states, last_hidden_state
 from attnviz.model.hosted.outputs import OutputProbe
