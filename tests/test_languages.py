@@ -80,7 +80,7 @@ def test_a_model_writes_in_the_targets_language_as_transformers_does(folders: di
 def test_a_mark_in_a_text_is_read_as_the_models_own_tokenizer_does(folders: dict[str, Path]) -> None:
     loaded = load(folders["m2m100"])
     for given in ({"text": "The __fr__ house"}, {"text": SOURCE, "target": "La __fr__ maison"}):
-        with pytest.raises(InputError, match=r"has '__fr__' at character [34]: the mark of a language"):
+        with pytest.raises(InputError, match=r"has '__fr__' at character [34], the mark of a language"):
             loaded.attend(**given)
     plbart = load(folders["plbart"])
     assert "__java__" in plbart.encode("The __java__ house").tokens

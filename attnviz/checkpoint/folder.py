@@ -31,7 +31,7 @@ from attnviz.checkpoint.gguf.header import is_gguf
 from attnviz.checkpoint.hub import DEFAULT_ID, snapshot
 from attnviz.checkpoint.sentencepiece import convert_sentencepiece
 from attnviz.checkpoint.tokenizer import read_tokenizer
-from attnviz.encoding import Languages, declare_mask, find_code, language_numbers, read_languages
+from attnviz.encoding import Languages, declare_mask, declare_unreadable, find_code, language_numbers, read_languages
 from attnviz.errors import ModelError, UsageError, short
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ DEFAULT = "default"
 ADAPTER = "adapter_config.json"
 VOCABULARIES = ("vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 """The vocabulary files from which a tokenizer is built if there is no tokenizer.json."""
+
+_OTHERS = re.compile(r"(image|video|vision|audio)_token_(id|index)$")
+"""Attributes of a config that name the token which stands for something else than text."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,17 @@ class Checkpoint:
     wrapped: str = ""
     languages: Languages | None = field(repr=False, default=None)
     language: str | None = None
+
+    def __post_init__(self) -> None:
+        # Of a model that reads pictures or sound too: what stands for these in a text.
+        numbers = [number for name, number in self.config.items() if _OTHERS.match(name) and isinstance(number, int)]
+        own = self.tokenizer.get_added_tokens_decoder() if numbers else {}
+        declare_unreadable(
+            self.tokenizer,
+            [own[number].content for number in numbers if number in own],
+            "which stands for a picture, a video or sound: attnviz reads text alone",
+            "Leave it out.",
+        )
 
     @property
     def quantised(self) -> bool:

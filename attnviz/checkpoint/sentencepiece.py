@@ -80,7 +80,10 @@ def _mark(made: Tokenizer, model: Any, tokenizer: Any) -> None:
     specials = [own.get(name, AddedToken(name, normalized=False)) for name in _specials(tokenizer)]
     made.add_special_tokens(specials)
     declare_unreadable(
-        made, [token.content for token in specials if tokenizer.tokenize(token.content) != [token.content]]
+        made,
+        [token.content for token in specials if tokenizer.tokenize(token.content) != [token.content]],
+        "the mark of a language, which the model's own tokenizer reads as letters there, and attnviz can't",
+        "Leave it out, or put a space into it; `source_lang` and `target_lang` say the languages.",
     )
     made.add_tokens([AddedToken(each.piece, normalized=False) for each in model.pieces if each.type == _DEFINED])
     text, pair = tokenizer.unk_token_id, -1

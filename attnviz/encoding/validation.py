@@ -40,27 +40,24 @@ def require_text(text: str, name: str = "text") -> None:
         ) from None
 
 
-def declare_unreadable(tokenizer: Tokenizer, marks: Sequence[str]) -> None:
-    """Store which special tokens the model's own tokenizer reads as letters if a text contains them."""
+def declare_unreadable(tokenizer: Tokenizer, marks: Sequence[str], why: str, hint: str) -> None:
+    """Store which special tokens a text must not contain, ``why`` (after a comma) and what to do about it."""
     if marks:
-        tokenizer.attnviz_unread = re.compile("|".join(map(re.escape, marks)))  # type: ignore[attr-defined]
+        refused = getattr(tokenizer, "attnviz_refused", {}) | dict.fromkeys(marks, (why, hint))
+        tokenizer.attnviz_refused = refused  # type: ignore[attr-defined]
 
 
 def require_tokenizable(tokenizer: Tokenizer, text: str, name: str = "text") -> None:
     """Raise if ``tokenizer`` can't encode ``text``, or not as the model's own tokenizer does.
 
     Raises:
-        InputError, UsageError: as ``require_text``; or the text contains a special token that the model's own tokenizer
-            reads as letters.
+        InputError, UsageError: as ``require_text``; or the text contains a special token that was declared unreadable.
         ModelError: the tokenizer would make the text far too long.
     """
     require_text(text, name)
     require_bounded_growth(tokenizer, text)
-    unread = getattr(tokenizer, "attnviz_unread", None)
-    found = unread and unread.search(text)
+    refused = getattr(tokenizer, "attnviz_refused", {})
+    found = refused and re.search("|".join(map(re.escape, refused)), text)
     if found:
-        raise InputError(
-            f"the {name} has {found[0]!r} at character {found.start()}: the mark of a language, which the model's own "
-            "tokenizer reads as letters there, and attnviz can't",
-            hint="Leave it out, or put a space into it; `source_lang` and `target_lang` say the languages.",
-        )
+        why, hint = refused[found[0]]
+        raise InputError(f"the {name} has {found[0]!r} at character {found.start()}, {why}", hint=hint)

@@ -67,7 +67,7 @@ def overview(checkpoint: Checkpoint, options: Options | None = None) -> Overview
         family, spec = read_spec(checkpoint)
         facts = describe(spec)
         if kind in TOWERS:
-            facts = {"part": f"the text model, {family.name}: texts alone, without pictures"} | facts
+            facts = {"part": f"the text model, {family.name}: texts alone, without pictures or sound"} | facts
         if "head" in facts and _is_tied(family, checkpoint):
             facts["head"] = TIED
         with naming(checkpoint):

@@ -43,30 +43,45 @@ class Tower:
     alone: bool = False
 
 
+_IDEFICS = ("perceiver_config", "pixel_shuffle_factor", "qk_layer_norms", "use_resampler")
+_IDEFICS2, _IDEFICS3 = Tower("mistral", idle=_IDEFICS), Tower("llama", idle=_IDEFICS)
+
 TOWERS: Mapping[str, Tower] = {
+    "audioflamingo3": Tower("qwen2"),
     "aya_vision": Tower("cohere2", tied=True),
     "clip": Tower("clip_text_model", alone=True),
+    "cohere2_vision": Tower("cohere2", tied=True),
+    "deepseek_vl": Tower("llama", tied=True),
+    "fuyu": Tower("persimmon"),
     "gemma3": Tower("gemma3_text", tied=True),
-    "idefics3": Tower("llama"),
+    "got_ocr2": Tower("qwen2", tied=True),
+    "idefics2": _IDEFICS2,
+    "idefics3": _IDEFICS3,
     "internvl": Tower("qwen2", tied=True),
+    "janus": Tower("llama", tied=True),
+    "lighton_ocr": Tower("qwen3", tied=True),
     "llama4": Tower("llama4_text"),
-    "llava": Tower("llama"),
+    "llava": Tower("llama", inner=True),
     "llava_next": Tower("llama"),
-    "llava_onevision": Tower("qwen2"),
+    "llava_next_video": Tower("llama", inner=True),
+    "llava_onevision": Tower("qwen2", inner=True),
     "mistral3": Tower("mistral", tied=True),
+    "ovis2": Tower("qwen2", tied=True),
     "paligemma": Tower("gemma", tied=True, idle=("use_bidirectional_attention", "num_image_tokens")),
     "qwen2_5_vl": Tower("qwen2_5_vl_text", inner=True),
+    "qwen2_audio": Tower("qwen2"),
     "qwen2_vl": Tower("qwen2_vl_text", inner=True),
-    "qwen3_vl": Tower("qwen3_vl_text", inner=True),
+    "qwen3_vl": Tower("qwen3_vl_text"),
     "siglip": Tower("siglip_text_model", alone=True),
-    "smolvlm": Tower("llama"),
+    "smolvlm": _IDEFICS3,
     "vipllava": Tower("llama"),
+    "voxtral": Tower("llama"),
 }
 """The model types of larger models, and the text models in them."""
 
 _ELSEWHERE = re.compile(
-    r"image|video|vision|visual|audio|projec|multimodal|adapter|mm_tokens|spatial_merge|downsample|^scale_factor$"
-    r"|^(boi|eoi|boa|eoa)_token|^logit_scale"
+    r"image|video|vision|visual|audio|projec|multimodal|adapter|mm_tokens|spatial_|downsample|^scale_factor$"
+    r"|^(boi|eoi|boa|eoa)_token|^logit_scale|^alignment_|^ignore_index$|^(perceiver|vq)_config$|^(num_channels|patch_size)$"
 )
 """Attributes of a larger model that its text model has no part in."""
 _ONCE_MORE = ("_pad_token_id", "_vocab_size", "hidden_size", "is_encoder_decoder", "text_config", "vocab_size")

@@ -62,16 +62,16 @@ def is_text(kind: str) -> bool:
 def tiny_config(kind: str) -> Any:
     """A tiny config of a model type."""
     made, care = CONFIG_MAPPING[kind], CARE.get(kind, Care(""))
-    return made(**(({} if care.alone else _sizes(made())) | dict(care.config)))
+    return made(**(({} if care.alone else sizes(made())) | dict(care.config)))
 
 
-def _sizes(config: Any) -> dict[str, Any]:
+def sizes(config: Any) -> dict[str, Any]:
     said = config.to_dict()
     found = {name: value for name, value in SIZES.items() if name in said}
     for name in getattr(config, "sub_configs", {}) or {}:
         part = getattr(config, name, None)
         if isinstance(part, transformers.PreTrainedConfig):
-            found[name] = _sizes(part)
+            found[name] = sizes(part)
     return found
 
 

@@ -22,6 +22,9 @@ _HARMLESS = frozenset({
     "summary_proj_to_labels", "summary_type", "summary_use_proj", "task_specific_params", "tie_encoder_decoder",
     "tie_word_embeddings", "tokenizer_class", "torch_dtype", "torchscript", "transformers_version",
     "unk_token_id", "use_bfloat16", "use_cache",
+    # Of other programs, and of training.
+    "_flash_attn_2_enabled", "neftune_noise_alpha", "transformers.js_config", "unsloth_fixed", "unsloth_version",
+    "use_reentrant_checkpointing",
     # Older versions of transformers wrote the generation settings into every config.
     "bad_words_ids", "begin_suppress_tokens", "decoder_start_token_id", "diversity_penalty", "do_sample",
     "early_stopping", "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "forced_bos_token_id",

@@ -29,7 +29,7 @@ _CUTS = {
 }
 
 _NEEDLESS = re.compile(
-    r"^(lm_head|cls|score|classifier|qa_outputs|classification_head)\."  # heads, after the last hidden states
+    r"^(lm_head|cls|score|classifier|qa_outputs|classification_head|text_model\.head)\."  # heads, after the last states
     r"|(^|\.)(pooler\..*|contact_head\..*"  # likewise
     r"|position_ids|token_type_ids"  # 0, 1, 2, … and 0, 0, 0, …
     r"|(attn|attention|crossattention)\.(masked_)?bias"  # causal masks
