@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnviz.attention.kernel import hide, to_weights
 from attnviz.attention.packs import Group, PackWords
 from attnviz.attention.peaks import Peaks, Places, peaks
+from attnviz.attention.scores import hide, to_weights
 from attnviz.attention.texts import Bools, Ints
 from attnviz.attention.window import KeyWindow
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attnviz.attention.arrays import sink_scores, widened
-from attnviz.attention.kernel import hide, to_weights
+from attnviz.attention.scores import hide, to_weights
 from attnviz.attention.sums import Sums, add, shares_of_spread
 from attnviz.attention.texts import Bools, Ints, Texts
 from attnviz.attention.tile import find_loops

@@ -11,7 +11,8 @@ import typer
 from attnviz.cli import source
 from attnviz.cli.aligning import Aligning
 from attnviz.cli.answers import AnswerOptions
-from attnviz.cli.options import TEXT, VIEW, ModelOptions, TextOptions, WeightsOption, spread
+from attnviz.cli.map_options import WeightsOption
+from attnviz.cli.options import TEXT, VIEW, ModelOptions, TextOptions, spread
 from attnviz.cli.parsing import parse_heads
 from attnviz.errors import UsageError
 

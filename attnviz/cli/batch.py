@@ -14,8 +14,9 @@ from rich.text import Text
 
 from attnviz.cli import completion, console
 from attnviz.cli.documents import DOCUMENTS, DocumentOptions, require_installed, standard_input
+from attnviz.cli.map_options import LanguageOption
 from attnviz.cli.matplotlib_settings import isolate_matplotlib
-from attnviz.cli.options import LanguageOption, ModelOptions, spread
+from attnviz.cli.options import ModelOptions, spread
 from attnviz.cli.reading import read_words
 from attnviz.errors import ExitCode, SomeFailed, UsageError, count_of
 

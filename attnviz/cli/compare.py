@@ -11,7 +11,8 @@ import typer
 
 from attnviz.cli import completion, source
 from attnviz.cli.answers import AnswerOptions, give_answer
-from attnviz.cli.options import MODEL, MODEL_VARIABLE, TEXT, VIEW, MapOptions, ModelOptions, TextOptions, spread
+from attnviz.cli.map_options import MapOptions
+from attnviz.cli.options import MODEL, MODEL_VARIABLE, TEXT, VIEW, ModelOptions, TextOptions, spread
 from attnviz.cli.reading import decode_argument
 from attnviz.cli.request import read_request
 from attnviz.errors import UsageError

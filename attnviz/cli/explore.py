@@ -14,7 +14,8 @@ import typer
 from attnviz.cli import console, page, signals, source
 from attnviz.cli.background import Background
 from attnviz.cli.flags import flags_of, with_flags
-from attnviz.cli.options import VIEW, FromOption, MapOptions, ModelOptions, TextOptions, ThresholdOption, spread
+from attnviz.cli.map_options import MapOptions, ThresholdOption
+from attnviz.cli.options import VIEW, FromOption, ModelOptions, TextOptions, spread
 from attnviz.cli.parsing import parse_weight
 from attnviz.cli.reading import decode_argument, read_words
 from attnviz.cli.request import read_request

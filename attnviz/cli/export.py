@@ -12,17 +12,9 @@ import typer
 
 from attnviz.cli import console, page, source
 from attnviz.cli.files import output_path, replace_output
+from attnviz.cli.map_options import MapOptions, ThresholdOption
 from attnviz.cli.matplotlib_settings import isolate_matplotlib
-from attnviz.cli.options import (
-    FromOption,
-    MapOptions,
-    MemoryOption,
-    ModelOptions,
-    NeuronsOption,
-    TextOptions,
-    ThresholdOption,
-    spread,
-)
+from attnviz.cli.options import FromOption, MemoryOption, ModelOptions, NeuronsOption, TextOptions, spread
 from attnviz.cli.parsing import parse_weight
 from attnviz.cli.pictures import PictureOptions
 from attnviz.cli.reading import decode_argument

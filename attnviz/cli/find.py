@@ -8,7 +8,8 @@ import typer
 
 from attnviz.cli import source
 from attnviz.cli.answers import AnswerOptions, give_answer
-from attnviz.cli.options import VIEW, MapOptions, ModelOptions, TextOptions, spread
+from attnviz.cli.map_options import MapOptions
+from attnviz.cli.options import VIEW, ModelOptions, TextOptions, spread
 from attnviz.cli.reading import decode_argument
 from attnviz.cli.request import read_request
 from attnviz.errors import UsageError

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from attnviz.cli import console, source
 from attnviz.cli.commands import quoted
-from attnviz.cli.options import MapOptions, ModelOptions, TextOptions
+from attnviz.cli.map_options import MapOptions
+from attnviz.cli.options import ModelOptions, TextOptions
 from attnviz.errors import UsageError
 
 if TYPE_CHECKING:

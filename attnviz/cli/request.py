@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attnviz.cli.options import MapOptions
+from attnviz.cli.map_options import MapOptions
 from attnviz.cli.parsing import parse_crop, parse_heads
 from attnviz.errors import UsageError
 

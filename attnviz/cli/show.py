@@ -11,16 +11,8 @@ import typer
 
 from attnviz.cli import console, page, source
 from attnviz.cli.graphics import Graphics, has_pictures
-from attnviz.cli.options import (
-    VIEW,
-    FromOption,
-    MapOptions,
-    ModelOptions,
-    NeuronsOption,
-    TextOptions,
-    ThresholdOption,
-    spread,
-)
+from attnviz.cli.map_options import MapOptions, ThresholdOption
+from attnviz.cli.options import VIEW, FromOption, ModelOptions, NeuronsOption, TextOptions, spread
 from attnviz.cli.parsing import parse_top, parse_weight
 from attnviz.cli.reading import decode_argument
 from attnviz.cli.request import read_request

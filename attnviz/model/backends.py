@@ -16,7 +16,8 @@ from attnviz.encoding import Encoding
 from attnviz.errors import UnsupportedModel, UsageError, did_you_mean, not_one_of
 from attnviz.model.architecture.description import join_ranges
 from attnviz.model.families import near_miss
-from attnviz.model.native.backend import Native, open_native, read_spec
+from attnviz.model.native.backend import Native
+from attnviz.model.native.opening import open_native, read_spec
 from attnviz.model.watch import ModelWatch
 
 if TYPE_CHECKING:

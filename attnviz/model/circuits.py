@@ -24,8 +24,8 @@ from attnviz.model.architecture.spec import (
     SandwichNorm,
 )
 from attnviz.model.inputs import require_finite
-from attnviz.model.native.backend import read_spec
 from attnviz.model.native.forward import Network
+from attnviz.model.native.opening import read_spec
 from attnviz.model.native.run import Run
 from attnviz.model.native.weights import take_head
 

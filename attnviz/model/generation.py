@@ -14,9 +14,10 @@ from attnviz.encoding import Encoding, append_generated, decoder_start
 from attnviz.errors import InputError, UnsupportedModel, UsageError
 from attnviz.model.backends import Options, placement
 from attnviz.model.cost.limits import require_memory
-from attnviz.model.native.backend import Native, naming
+from attnviz.model.native.backend import Native
 from attnviz.model.native.forward import KVCache
 from attnviz.model.native.generation import generate, read_rules
+from attnviz.model.native.opening import naming
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted

@@ -17,7 +17,8 @@ from attnviz.model.backends import Options, hosted_reason, open_backend, require
 from attnviz.model.cost import estimates as cost
 from attnviz.model.cost.estimates import AttentionBlock, ModelShape, Stack
 from attnviz.model.native import weights
-from attnviz.model.native.backend import Native, naming, read_spec
+from attnviz.model.native.backend import Native
+from attnviz.model.native.opening import naming, read_spec
 from attnviz.model.towers import TOWERS
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from attnviz.attention import kernel
-from attnviz.attention.kernel import Bias, Observer, Tile, attend
+from attnviz.attention.kernel import Observer, Tile, attend
 from attnviz.attention.observers import HeadSums, Weights
+from attnviz.attention.scores import Bias
 from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 
 KEY_WINDOWS = st.one_of(

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from attnviz.cli.app import app
 from attnviz.cli.explore import _session
-from attnviz.cli.options import MapOptions, ModelOptions, TextOptions
+from attnviz.cli.map_options import MapOptions
+from attnviz.cli.options import ModelOptions, TextOptions
 from attnviz.cli.request import read_request
 from tests.explore.driving import drive
 

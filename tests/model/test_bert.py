@@ -15,7 +15,8 @@ from attnviz.checkpoint import open_checkpoint
 from attnviz.errors import InputError
 from attnviz.interface import Model, load
 from attnviz.model.hosted.precision import precision
-from attnviz.model.native.backend import Native, open_native
+from attnviz.model.native.backend import Native
+from attnviz.model.native.opening import open_native
 from tests import tiny
 from tests.analysis.whole import in_words
 from tests.model.parity import DTYPES, assert_same, assert_telling, ours, theirs

@@ -14,7 +14,7 @@ from gguf import GGMLQuantizationType as Kind
 from attnviz.checkpoint import open_checkpoint
 from attnviz.checkpoint.gguf.architectures import ARCHITECTURES
 from attnviz.interface import load
-from attnviz.model.native.backend import open_native
+from attnviz.model.native.opening import open_native
 from tests import gguf_files
 from tests.model.parity import assert_same, make, ours_of, theirs_of
 from tests.model.variants import Variant, all_variants

@@ -21,7 +21,7 @@ from attnviz.checkpoint import Checkpoint, open_checkpoint, open_in_memory
 from attnviz.encoding import Encoding
 from attnviz.errors import ExitCode, InputError, ModelError, UnsupportedModel
 from attnviz.model.hosted import Hosted, attention, masks, open_hosted, why_not_hostable
-from attnviz.model.native.backend import open_native
+from attnviz.model.native.opening import open_native
 from tests import tiny
 from tests.model.test_hosted import CASES, COMMON, ENCODER_DECODERS, GROUPED, IDS, TARGET, Case, encoding
 

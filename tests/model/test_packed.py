@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from attnviz.attention.kernel import Observer, hide, to_weights
+from attnviz.attention.kernel import Observer
 from attnviz.attention.observers import Weights
 from attnviz.attention.packs import Group
+from attnviz.attention.scores import hide, to_weights
 from attnviz.attention.window import KeyWindow
 from attnviz.model.native.forward import Network
 from attnviz.model.native.packed import run_packed

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from attnviz.attention.kernel import Bias
+from attnviz.attention.scores import Bias
 from attnviz.model.architecture.spec import (
     ALiBi,
     Disentangled,

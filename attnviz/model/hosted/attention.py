@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from attnviz.attention import kernel
 from attnviz.attention.interventions import Intervention
-from attnviz.attention.kernel import Bias, Kind, Observer
+from attnviz.attention.kernel import Kind, Observer
+from attnviz.attention.scores import Bias
 from attnviz.attention.values import Values
 from attnviz.attention.window import EVERYTHING
 from attnviz.errors import UnsupportedModel

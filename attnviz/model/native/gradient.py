@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from attnviz.attention.interventions import Intervention, at_layer
-from attnviz.attention.kernel import Kind, weights_of
+from attnviz.attention.kernel import Kind
+from attnviz.attention.scores import weights_of
 from attnviz.attention.tile import Tile
 from attnviz.model.native.forward import Network
 from attnviz.model.native.run import Run, Sublayer

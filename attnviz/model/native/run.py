@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from attnviz.attention.interventions import Intervention
-from attnviz.attention.kernel import Bias, Kind, Observer, attend
+from attnviz.attention.kernel import Kind, Observer, attend
+from attnviz.attention.scores import Bias
 from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.model.architecture import position
 from attnviz.model.architecture.spec import AttentionSpec, Learned, Rotary, Sinusoidal

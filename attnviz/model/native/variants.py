@@ -16,7 +16,8 @@ from torch import Tensor
 
 from attnviz.attention.block_sizes import PACK_CELLS, fits_tile
 from attnviz.attention.interventions import Intervention, at_layer
-from attnviz.attention.kernel import Kind, attend, weights_of
+from attnviz.attention.kernel import Kind, attend
+from attnviz.attention.scores import weights_of
 from attnviz.attention.tile import Observer, Tile
 from attnviz.model.architecture.spec import Rotary
 from attnviz.model.native.forward import Network

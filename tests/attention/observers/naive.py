@@ -18,8 +18,9 @@ from torch import Tensor
 
 from attnviz.attention import kernel
 from attnviz.attention.figures import EDGES
-from attnviz.attention.kernel import Bias, Observer, attend
+from attnviz.attention.kernel import Observer, attend
 from attnviz.attention.observers import Weights
+from attnviz.attention.scores import Bias
 from attnviz.attention.window import CAUSAL, EVERYTHING, KeyWindow
 
 Biased = Literal["none", "slopes", "one for all heads", "hiding"]
