@@ -22,8 +22,10 @@ from attnviz.checkpoint.gguf.tokenizer import adds_beginning
 from attnviz.encoding import Encoding, EncodingSource
 from attnviz.errors import AttnvizError
 from attnviz.model.check.report import InputCheck
+from attnviz.model.hosted.classes import model_class
+from attnviz.model.hosted.formats import config_of
 from attnviz.model.hosted.loaded import reads_types
-from attnviz.model.hosted.loading import config_of, model_class, shift_function
+from attnviz.model.hosted.loading import shift_function
 
 
 @dataclass(frozen=True)
