@@ -143,5 +143,6 @@ class Measuring:
             return added_to_predictions(
                 network, head, *read, weights, values, states, answer=answer, takes=name == "contribution-"
             )
-        compute = norms_with_residual if name == "norm+residual" else changes_without
-        return compute(self._backend.network, weights, values, states)
+        if name == "norm+residual":
+            return norms_with_residual(self._backend.network, weights, values, states)
+        return changes_without(self._backend.network, found.encoding.ids, weights, values, states)

@@ -40,13 +40,15 @@ class LayerCircuit:
     """The matrices of the H heads of a layer between states of C numbers and its own D.
 
     ``query``, ``key`` and ``value`` (H, D, C) read a state, the weights of the norm before them among them; ``output``
-    (H, C, D) writes. Heads that share keys and values have the same ones.
+    (H, C, D) writes. Heads that share keys and values have the same ones. Keys and values are of the states that enter
+    the layer ``source``: an earlier one where they are those of another layer.
     """
 
     query: Tensor
     key: Tensor
     value: Tensor
     output: Tensor
+    source: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +87,7 @@ def read_circuits(network: Network, checkpoint: Checkpoint) -> Circuits:
     layers = tuple(_layer(stack, i, layer) for i, layer in enumerate(stack.spec.layers))
     matched, copied = _summed(embedded, embedded), None if unembedded is None else _summed(embedded, unembedded)
     for each in (matched, copied, *(part for layer in layers for part in vars(layer).values())):
-        if each is not None:
+        if isinstance(each, Tensor):
             require_finite(each, stack.tensors)
     return Circuits(layers, matched, copied, _previous(stack, embedded), tuple(_inexact(stack)))
 
@@ -131,13 +133,8 @@ def _exactly(tensor: Tensor) -> Tensor:
 
 def _layer(network: Network, i: int, layer: LayerSpec) -> LayerCircuit:
     """The matrices of a layer."""
-    at, spec, tensors = f"layers.{i}.attention", layer.attention, network.tensors
-    reading = _reading(network, at, spec)
-    match layer.norms:
-        case PreNorm(norm, attention) if attention:
-            reading = [_folded(network, f"{at}.norm", norm, each) for each in reading]
-        case SandwichNorm(norm) | ParallelNorm(norm):
-            reading = [_folded(network, f"{at}.norm", norm, each) for each in reading]
+    at, spec, tensors, source = f"layers.{i}.attention", layer.attention, network.tensors, network.keys_of(i)
+    query, key, value = _reading(network, i)[0], *_reading(network, source)[1:]
     output = _exactly(tensors[f"{at}.output.weight"]).T  # (H·D, C)
     match layer.norms:
         case BranchNorm(norm):
@@ -145,17 +142,36 @@ def _layer(network: Network, i: int, layer: LayerSpec) -> LayerCircuit:
         case SandwichNorm(norm):
             output = _folded(network, f"{at}.norm_after", norm, output)
     counts = spec.heads, spec.kv_heads, spec.kv_heads
+    reading = query, key, value
     query, key, value = (torch.unflatten(each, 0, (count, -1)) for each, count in zip(reading, counts, strict=True))
     shared = spec.heads // spec.kv_heads
     return LayerCircuit(
         query, key.repeat_interleave(shared, 0), value.repeat_interleave(shared, 0),
-        torch.unflatten(output, 0, (spec.heads, -1)).mT * layer.residual,
+        torch.unflatten(output, 0, (spec.heads, -1)).mT * layer.residual, source,
     )  # fmt: skip
 
 
-def _reading(network: Network, at: str, spec: AttentionSpec) -> list[Tensor]:
-    """What makes the queries, keys and values (H·D, C) of an attention; norms between are folded in."""
-    query, key, value = (_exactly(network.tensors[f"{at}.{name}.weight"]) for name in ("query", "key", "value"))
+def _reading(network: Network, i: int) -> list[Tensor]:
+    """What makes the queries and, where it makes them, the keys and values (H·D, C) of layer ``i``; norms before it are
+    folded in.
+    """
+    at, layer = f"layers.{i}.attention", network.spec.layers[i]
+    reading = _projections(network, at, layer.attention)
+    match layer.norms:
+        case PreNorm(norm, attention) if attention:
+            return [_folded(network, f"{at}.norm", norm, each) for each in reading]
+        case SandwichNorm(norm) | ParallelNorm(norm):
+            return [_folded(network, f"{at}.norm", norm, each) for each in reading]
+    return reading
+
+
+def _projections(network: Network, at: str, spec: AttentionSpec) -> list[Tensor]:
+    """The same of the attention ``at``, without the norm before it."""
+    query = _exactly(network.tensors[f"{at}.query.weight"])
+    if spec.keys_of is not None:
+        return [query]
+    names = "key", "key" if spec.keys_as_values else "value"
+    key, value = (_exactly(network.tensors[f"{at}.{name}.weight"]) for name in names)
     latent = spec.latent
     if not latent:
         return [query, key, value]
@@ -215,6 +231,12 @@ def _inexact(network: Network) -> Iterator[str]:
         yield "heads of a group share keys and values, and so parts of their circuits"
     if any(layer.attention.qk_norm for layer in layers):
         yield "the norms of queries and keys are left out"
+    if any(layer.attention.value_norm for layer in layers):
+        yield "the norms of values are left out"
+    if network.lenders:
+        yield "of layers that use keys and values of an earlier layer, these read what enters that one"
+    if any(layer.token_gate for layer in layers):
+        yield "what each layer adds of the token itself is left out"
     if any(layer.attention.latent for layer in layers):
         yield "what queries, keys and values are made from is normed, token by token, which is left out"
     yield "MLPs, biases and heads of layers between two heads are left out"

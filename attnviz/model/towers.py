@@ -54,6 +54,8 @@ TOWERS: Mapping[str, Tower] = {
     "deepseek_vl": Tower("llama", tied=True),
     "fuyu": Tower("persimmon"),
     "gemma3": Tower("gemma3_text", tied=True),
+    "gemma4": Tower("gemma4_text", tied=True),
+    "gemma4_unified": Tower("gemma4_unified_text", tied=True),
     "got_ocr2": Tower("qwen2", tied=True),
     "idefics2": _IDEFICS2,
     "idefics3": _IDEFICS3,

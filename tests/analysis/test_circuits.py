@@ -142,8 +142,8 @@ def test_of_random_matrices_the_mean_square_is_the_baseline() -> None:
     generator = torch.Generator().manual_seed(0)
     layers = tuple(
         LayerCircuit(*(torch.randn(30, 8, 64, generator=generator) for _ in range(3)),
-                     torch.randn(30, 64, 8, generator=generator))
-        for _ in range(2)
+                     torch.randn(30, 64, 8, generator=generator), i)
+        for i in range(2)
     )  # fmt: skip
     found = composition(Circuits(layers, torch.eye(64), None, torch.zeros(2, 30), ()))
     assert found.baseline == 1 / 8
@@ -156,7 +156,7 @@ def test_permuting_heads_permutes_the_tables(exact: Model) -> None:
     parts = ("query", "key", "value", "output")
     moved = replace(
         found, previous=found.previous[:, order],
-        layers=tuple(LayerCircuit(*(getattr(layer, name)[order] for name in parts)) for layer in found.layers),
+        layers=tuple(replace(layer, **{name: getattr(layer, name)[order] for name in parts}) for layer in found.layers),
     )  # fmt: skip
     new = {old: place for place, old in enumerate(order.tolist())}
     plain, other = (

@@ -102,6 +102,7 @@ MODELS = {
     "pegasus": (bart("PegasusForConditionalGeneration"), IDS),
     "a decoder": (bart("BartForCausalLM", is_encoder_decoder=False, forced_eos_token_id=None), PROMPT),
     "latent attention, experts": (all_variants()["deepseek_v3", "with a head"], PROMPT),
+    "keys of earlier layers": (all_variants()["gemma4_text", "with a tied head"], PROMPT),
     "a decoder after one token": (bart("MBartForCausalLM", is_encoder_decoder=False), PROMPT[:1]),
 }
 

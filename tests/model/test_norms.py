@@ -19,7 +19,20 @@ from tests import tiny
 from tests.model.test_classifiers import made, tokenizer
 from tests.model.variants import all_variants
 
-FAMILIES = ("bert", "gpt2", "llama", "phi", "qwen3", "falcon", "olmo2", "gemma2", "modernbert", "gptj", "mpt")
+FAMILIES = (
+    "bert",
+    "gpt2",
+    "llama",
+    "phi",
+    "qwen3",
+    "falcon",
+    "olmo2",
+    "gemma2",
+    "gemma4_text",
+    "modernbert",
+    "gptj",
+    "mpt",
+)
 """Pre-norms and post-norms, groups, one key head, biases and none."""
 
 

@@ -53,8 +53,9 @@ _EDGES = (
 class Composition:
     """How much each of P heads, layer by layer, composes with each earlier one: (3, P, P), a head's row its own.
 
-    NaN for heads that are not in an earlier layer. ``baseline`` is that of random matrices of this width: for any two
-    of which one is turned at random, the mean of the squared score is 1/C, whatever their ranks.
+    NaN for heads that are not in an earlier layer, and for keys and values that are made in an earlier one.
+    ``baseline`` is that of random matrices of this width: for any two of which one is turned at random, the mean of the
+    squared score is 1/C, whatever their ranks.
     """
 
     scores: Doubles
@@ -100,7 +101,7 @@ def composition(circuits: Circuits) -> Composition:
         )
         for j in range(i):
             sources = written[j].transpose(0, 1).flatten(1)  # (H, C, D) → (C, H·D)
-            for kind, each in enumerate(read):
+            for kind, each in enumerate(read if j < layer.source else read[:1]):
                 made = _normed(each).flatten(0, 1) @ sources  # (H·D, H·D)
                 norms = made.view(heads, each.shape[1], heads, -1).square().sum((1, 3)).sqrt()
                 found[kind, i * heads : (i + 1) * heads, j * heads : (j + 1) * heads] = norms.double().cpu().numpy()

@@ -15,6 +15,7 @@ from attnviz.analysis.effects.sides import Sides
 from attnviz.analysis.table import Column, Table
 from attnviz.attention.observers.changed import KeptContexts
 from attnviz.errors import UsageError
+from attnviz.model.architecture.description import join_ranges
 from attnviz.model.native.paths import Receiver, Sender, attention_at, receivers_of
 
 if TYPE_CHECKING:
@@ -174,14 +175,21 @@ def _row(network: Network, edge: Edge) -> dict[str, Any]:
 
 
 def _shared(network: Network, edges: Sequence[Edge]) -> list[str]:
-    """That heads of a group share keys and values, where some do."""
+    """That heads of a group, or layers, share keys and values, where some do."""
     counts = {_heads(network, each.receiver)[1] for each in edges if each.receiver.head is not None}
-    if counts <= {1}:
-        return []
-    return [
-        f"Groups of {max(counts)} heads share keys and values: a way by key or value goes into all of a group, one by "
-        "query into one head."
-    ]
+    found = []
+    if counts > {1}:
+        found.append(
+            f"Groups of {max(counts)} heads share keys and values: a way by key or value goes into all of a group, one "
+            "by query into one head."
+        )
+    borrowing = [i for i, layer in enumerate(network.spec.layers) if layer.attention.keys_of is not None]
+    if borrowing:
+        found.append(
+            f"Layers {join_ranges(borrowing)} use keys and values of earlier layers: a way by these ends in the layer "
+            "that makes them, and goes on in all that use them."
+        )
+    return found
 
 
 def require_few(backend: Native, sides: Sides, edges: Sequence[Edge]) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 
 from attnviz.model.architecture.shapes import tensor_shapes
 from attnviz.model.architecture.spec import (
-    MLP,
     ALiBi,
+    AnyMLP,
     AttentionSpec,
     BranchNorm,
     Disentangled,
@@ -17,8 +17,10 @@ from attnviz.model.architecture.spec import (
     LayerNorm,
     LayerSpec,
     Learned,
+    MLPAndExperts,
     ParallelNorm,
     PostNorm,
+    Proportional,
     RelativeBuckets,
     Rotary,
     SandwichNorm,
@@ -67,8 +69,11 @@ def _stack(spec: Spec) -> dict[str, str]:
         "position": _of_all(spec, lambda layer: _position(spec, layer.attention)),
         "scores": _of_all(spec, lambda layer: _scores(layer.attention)),
         "norms": _norms(spec),
-        "MLP": _of_all(spec, lambda layer: _experts(layer.mlp) if isinstance(layer.mlp, Experts) else _mlp(layer.mlp)),
+        "MLP": _of_all(spec, lambda layer: _mlp(layer.mlp)),
+        "keys and values": _of_all(spec, lambda layer: _keys(layer.attention)),
     }
+    beside = spec.embedding.layers
+    facts["beside"] = f"{beside.size:,} numbers for each token and layer, added behind its MLP" if beside else ""
     facts["adapter"] = _of_all(spec, lambda layer: f"{_mlp(layer.adapter.mlp)}, after the MLP" if layer.adapter else "")
     if spec.limit:
         facts["limit"] = f"{spec.limit:,} tokens"
@@ -104,7 +109,18 @@ def _heads(attention: AttentionSpec) -> str:
     return f"{attention.heads} of size {attention.head_size}{shared}{made}"
 
 
-def _mlp(mlp: MLP | GatedMLP) -> str:
+def _keys(attention: AttentionSpec) -> str:
+    if attention.keys_of is not None:
+        return f"those of layer {attention.keys_of}"
+    made = ["one projection for both"] if attention.keys_as_values else []
+    return ", ".join(made + (["values normed"] if attention.value_norm else []))
+
+
+def _mlp(mlp: AnyMLP) -> str:
+    if isinstance(mlp, Experts):
+        return _experts(mlp)
+    if isinstance(mlp, MLPAndExperts):
+        return f"{_mlp(mlp.mlp)}; beside it {_experts(mlp.experts)}"
     return f"{'gated ' if isinstance(mlp, GatedMLP) else ''}{mlp.activation}, {mlp.size:,} units"
 
 
@@ -130,10 +146,12 @@ def _position(spec: Spec, attention: AttentionSpec) -> str:
     parts = [words for kind, words in table.items() if isinstance(spec.embedding.positions, kind)]
     match attention.position:
         case Rotary(theta, size, interleaved, scaling, values=values):
-            of = "" if size == attention.head_size else f", {size} of {attention.head_size} dimensions"
+            turning = 2 * scaling.pairs if isinstance(scaling, Proportional) else size
+            of = "" if turning == attention.head_size else f", {turning} of {attention.head_size} dimensions"
             pairs = ", neighbours paired" if interleaved else ""
             also = ", of values too" if values else ""
-            scaled = f", {type(scaling).__name__.lower()} scaling" if scaling else ""
+            stretched = scaling and not (isinstance(scaling, Proportional) and scaling.factor == 1)
+            scaled = f", {type(scaling).__name__.lower()} scaling" if stretched else ""
             parts.append(f"rotary, θ {theta:,.0f}{of}{pairs}{scaled}{also}")
         case ALiBi():
             parts.append("ALiBi, falling with the distance")

@@ -16,6 +16,7 @@ from attnviz.model.architecture.spec import (
     Linear,
     Llama3,
     LongRope,
+    Proportional,
     RelativeBuckets,
     Rotary,
     Sinusoidal,
@@ -95,6 +96,9 @@ def _scaled(rotary: Rotary, steps: Tensor, length: int) -> tuple[Tensor, float]:
             return 1.0 / (factors * waves), attention
         case Llama3() as scaling:
             return _llama3(scaling, plain), 1.0
+        case Proportional(pairs, factor):
+            turning = torch.arange(len(plain), device=plain.device) < pairs
+            return torch.where(turning, plain / factor, 0), 1.0
         case Yarn() as scaling:
             return _yarn(scaling, rotary, waves), scaling.attention
 

@@ -13,7 +13,7 @@ from typing import Any
 from attnviz.checkpoint.config_limits import require_sizes
 from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.architecture.config import Config, read_number
-from attnviz.model.architecture.spec import Dynamic, Linear, Llama3, LongRope, Rotary, Temperature, Yarn
+from attnviz.model.architecture.spec import Dynamic, Linear, Llama3, LongRope, Proportional, Rotary, Temperature, Yarn
 
 _KNOWN = {
     "default": (),
@@ -22,6 +22,7 @@ _KNOWN = {
     "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
     "yarn": ("factor", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate"),
     "longrope": ("factor", "attention_factor", "short_factor", "long_factor"),
+    "proportional": ("factor",),
 }  # fmt: skip
 # Attributes that configs have even if their scaling does not use them; or that are of positions in pictures: of a text
 # all three are the same.
@@ -45,6 +46,7 @@ def rotary(
     last: bool = False,
     alpha: bool = False,
     beside: Collection[str] = (),
+    proportional: bool = False,
 ) -> Rotary:
     """Return the rotary positions for heads of ``head_size``.
 
@@ -64,6 +66,7 @@ def rotary(
         last: whether the rotated dimensions are the last.
         alpha: whether "dynamic" scaling with an ``alpha`` only makes the base larger, whatever the length of a text.
         beside: names of settings that do not concern the rotation.
+        proportional: whether "proportional" is known, where whole heads rotate and most dimensions by no angle.
     """
     said = _said(config, kind, scaled)
     base = _number(said, "rope_theta", config.number(theta_name, theta), above=1)
@@ -72,8 +75,9 @@ def rotary(
     name = str(said.pop("rope_type", None) or older)
     name = ({"mrope": "default"} | (spellings or {})).get(name, name)
     said = {key: value for key, value in said.items() if key not in beside}
-    if name not in _KNOWN:
-        raise UnsupportedModel(f"config.json: rope_type is {short(name)}; our forward pass knows {', '.join(_KNOWN)}")
+    known = [one for one in _KNOWN if proportional or one != "proportional"]
+    if name not in known:
+        raise UnsupportedModel(f"config.json: rope_type is {short(name)}; our forward pass knows {', '.join(known)}")
     if magnitudes and name == "longrope":
         near, far = (_number(said, which) for which in ("short_mscale", "long_mscale"))
         if near != far:
@@ -87,6 +91,9 @@ def rotary(
         unknown.add("truncate")
     if unknown:
         raise UnsupportedModel(f"config.json: {name} rotary scaling with {', '.join(sorted(unknown))}")
+    if name == "proportional":
+        scaling = Proportional(int(part * head_size // 2), _positive(said, "factor", 1.0))
+        return Rotary(base, head_size, interleaved, scaling, last)
     size = int(head_size * part)
     if not 2 <= size <= head_size or size % 2 or (partial is None and size < head_size):
         raise UnsupportedModel(f"config.json: {size} of {head_size} dimensions turn")

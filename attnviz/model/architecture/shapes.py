@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from attnviz.model.architecture.spec import (
     MLP,
     XIELU,
+    AnyMLP,
     AttentionSpec,
     Disentangled,
     Embedding,
@@ -16,6 +17,7 @@ from attnviz.model.architecture.spec import (
     LayerNorm,
     LayerSpec,
     Learned,
+    MLPAndExperts,
     Norm,
     ParallelNorm,
     PreNorm,
@@ -66,7 +68,7 @@ def optional_shapes(spec: Spec) -> dict[str, TensorShape]:
 
 
 def _spec(spec: Spec) -> Iterator[tuple[str, TensorShape]]:
-    yield from _embedding(spec.embedding, spec.width)
+    yield from _embedding(spec.embedding, spec.width, len(spec.layers))
     for i, layer in enumerate(spec.layers):
         yield from _layer(f"layers.{i}", layer, spec.width, spec.encoder.width if spec.encoder else spec.width)
     if spec.final_norm:
@@ -82,7 +84,7 @@ def _spec(spec: Spec) -> Iterator[tuple[str, TensorShape]]:
                 yield from _norm("relative.norm", norm, (spec.width,))
 
 
-def _embedding(spec: Embedding, width: int) -> Iterator[tuple[str, TensorShape]]:
+def _embedding(spec: Embedding, width: int, layers: int) -> Iterator[tuple[str, TensorShape]]:
     projection = spec.projection
     inner = projection.size if projection and not projection.tokens else width
     yield "embed.tokens.weight", (spec.vocabulary, projection.size if projection else width)
@@ -96,6 +98,11 @@ def _embedding(spec: Embedding, width: int) -> Iterator[tuple[str, TensorShape]]
         yield from _norm("embed.norm", spec.norm, (inner,))
     if projection:
         yield from _linear("embed.project", width, projection.size, projection.bias)
+    if spec.layers:
+        size = layers * spec.layers.size
+        yield "embed.layers.weight", (spec.layers.vocabulary, size)
+        yield "embed.project_layers.weight", (size, inner)
+        yield from _norm("embed.layers_norm", spec.layers.norm, (spec.layers.size,))
 
 
 def _layer(at: str, layer: LayerSpec, width: int, memory: int) -> Iterator[tuple[str, TensorShape]]:
@@ -103,11 +110,7 @@ def _layer(at: str, layer: LayerSpec, width: int, memory: int) -> Iterator[tuple
     yield from _attention(f"{at}.attention", layer.attention, width)
     if layer.cross:
         yield from _attention(f"{at}.cross", layer.cross, width, memory)
-    yield from (
-        _experts(f"{at}.mlp", layer.mlp, width)
-        if isinstance(layer.mlp, Experts)
-        else _mlp(f"{at}.mlp", layer.mlp, width)
-    )
+    yield from _mlp(f"{at}.mlp", layer.mlp, width)
     if layer.convolution:
         yield f"{at}.convolution.weight", (width, width // layer.convolution.groups, layer.convolution.size)
         yield f"{at}.convolution.bias", (width,)
@@ -116,6 +119,12 @@ def _layer(at: str, layer: LayerSpec, width: int, memory: int) -> Iterator[tuple
         yield from _mlp(f"{at}.adapter", layer.adapter.mlp, width)
         if layer.adapter.norm == "own":
             yield from _norm(f"{at}.adapter.norm", norms.norm, (width,))
+    if layer.token_gate:
+        yield f"{at}.token_gate.gate.weight", (layer.token_gate.size, width)
+        yield f"{at}.token_gate.out.weight", (width, layer.token_gate.size)
+        yield from _norm(f"{at}.token_gate.norm", layer.token_gate.norm, (width,))
+    if layer.scaled:
+        yield f"{at}.scale", (1,)
     parts = ["attention", "cross", "mlp"] if layer.cross else ["attention", "mlp"]
     if isinstance(norms, ParallelNorm) and norms.shared:
         parts.remove("mlp")
@@ -127,7 +136,16 @@ def _layer(at: str, layer: LayerSpec, width: int, memory: int) -> Iterator[tuple
             yield from _norm(f"{at}.{part}.norm_after", norms.norm, (width,))
 
 
-def _mlp(at: str, spec: MLP | GatedMLP, width: int) -> Iterator[tuple[str, TensorShape]]:
+def _mlp(at: str, spec: AnyMLP, width: int) -> Iterator[tuple[str, TensorShape]]:
+    if isinstance(spec, Experts):
+        yield from _experts(at, spec, width)
+        return
+    if isinstance(spec, MLPAndExperts):
+        yield from _mlp(at, spec.mlp, width)
+        yield from _norm(f"{at}.dense_norm", spec.norm, (width,))
+        yield from _experts(f"{at}.mixture", spec.experts, width)
+        yield from _norm(f"{at}.mixture.norm_after", spec.norm, (width,))
+        return
     for name in ("up", "gate") if isinstance(spec, GatedMLP) else ("up",):
         yield from _linear(f"{at}.{name}", spec.size, width, spec.bias)
     if isinstance(spec.activation, XIELU):
@@ -146,6 +164,11 @@ def _experts(at: str, spec: Experts, width: int) -> Iterator[tuple[str, TensorSh
         yield from _mlp(f"{at}.shared", spec.shared, width)
     if spec.gated:
         yield f"{at}.shared_gate.weight", (1, width)
+    if spec.weighted:
+        yield f"{at}.weights", (spec.count,)
+    if spec.norm:
+        yield from _norm(f"{at}.norm", spec.norm, (width,))
+        yield from _norm(f"{at}.router_norm", spec.norm, (width,))
 
 
 def _attention(
@@ -158,13 +181,18 @@ def _attention(
         yield from _latent(at, spec.latent, width)
         asked = spec.latent.queries or width
     yield from _linear(f"{at}.query", queries, asked, spec.bias)
-    yield from _linear(f"{at}.key", keys, looked, spec.bias and spec.key_bias)
-    yield from _linear(f"{at}.value", spec.kv_heads * spec.value_size, looked, spec.bias)
+    own = spec.keys_of is None
+    if own:
+        yield from _linear(f"{at}.key", keys, looked, spec.bias and spec.key_bias)
+    if own and not spec.keys_as_values:
+        yield from _linear(f"{at}.value", spec.kv_heads * spec.value_size, looked, spec.bias)
+    if own and spec.value_norm:
+        yield from _norm(f"{at}.value_norm", spec.value_norm, (spec.value_size,))
     yield from _linear(f"{at}.output", width, spec.heads * spec.value_size, spec.output_bias)
     if spec.sinks:
         yield f"{at}.sinks", (spec.heads,)
     if spec.qk_norm:
-        for name, heads in (("query", spec.heads), ("key", spec.kv_heads)):
+        for name, heads in (("query", spec.heads), ("key", spec.kv_heads)) if own else (("query", spec.heads),):
             yield from _norm(f"{at}.{name}_norm", spec.qk_norm.norm, _normed(spec.qk_norm, heads, spec.head_size))
     if isinstance(spec.position, RelativeBuckets) and not spec.position.shared:
         yield f"{at}.relative.weight", (spec.position.buckets, spec.heads)

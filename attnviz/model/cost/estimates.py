@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from attnviz.attention.block_sizes import TILE, TOGETHER
 from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.model.architecture.description import parameters
 from attnviz.model.architecture.shapes import tensor_shapes
-from attnviz.model.architecture.spec import AttentionSpec, Experts, Spec
+from attnviz.model.architecture.spec import AttentionSpec, Spec
 
 LINKS_PER_QUERY = 8
 """How many links ``Units`` keeps of each query."""
@@ -36,7 +36,8 @@ class AttentionBlock:
     """One layer's attention: ``heads`` of ``head_size`` share ``kv_heads`` keys, and values of ``value_size``. A window
     of None is unknown.
 
-    ``kind`` is "cross" for the attention of a decoder to its encoder.
+    ``kind`` is "cross" for the attention of a decoder to its encoder. Keys and values are the layer's ``own``, or those
+    of an earlier one, which are ``lent`` to it.
     """
 
     heads: int
@@ -45,6 +46,8 @@ class AttentionBlock:
     value_size: int
     window: KeyWindow | None = EVERYTHING
     kind: Literal["self", "cross"] = "self"
+    own: bool = True
+    lent: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Cost:
         linear_flops: the FLOPs of the linear layers; None is unknown.
         attention_flops: the FLOPs of attention.
         keys_values: the keys and values of all layers, which a model keeps while it generates.
-        one_layer: the keys and values that attnviz keeps at a time.
+        one_layer: the keys and values that attnviz keeps at a time: of one layer, and those that later ones use.
         weights: all weights of all heads.
         model: the model's parameters; None is unknown.
         activations: the hidden states and tiles.
@@ -135,24 +138,28 @@ def _stack(spec: Spec) -> Stack:
         for name, size in shapes.items()
         if len(size) == 2
         and name.endswith("weight")
-        and name.startswith(("layers.", "embed.project", "project."))
+        and name.startswith(("layers.", "embed.project.", "embed.project_layers.", "project."))
         and "relative" not in name
     }
     for i, layer in enumerate(spec.layers):
-        if isinstance(layer.mlp, Experts):  # of its experts only the chosen read a token
-            part = {name: size for name, size in shapes.items() if name.startswith(f"layers.{i}.mlp.experts.")}
+        if layer.experts:  # of its experts only the chosen read a token
+            part = [
+                size for name, size in shapes.items() if name.startswith(f"layers.{i}.mlp.") and ".experts." in name
+            ]
             sizes[f"layers.{i}.mlp.experts"] = (
-                sum(math.prod(size) for size in part.values() if len(size) == 3) * layer.mlp.chosen // layer.mlp.count
+                sum(math.prod(size) for size in part if len(size) == 3) * layer.experts.chosen // layer.experts.count
             )
     remembered = sum(size for name, size in sizes.items() if ".cross.key" in name or ".cross.value" in name)
-    blocks = [_block(layer.attention) for layer in spec.layers]
+    blocks = [replace(_block(layer.attention), lent=i in spec.lenders) for i, layer in enumerate(spec.layers)]
     blocks += [_block(layer.cross, "cross") for layer in spec.layers if layer.cross]
     inner = max(layer.mlp.size for layer in spec.layers)
     return Stack(tuple(blocks), spec.width, inner, sum(sizes.values()) - remembered, remembered)
 
 
 def _block(spec: AttentionSpec, kind: Literal["self", "cross"] = "self") -> AttentionBlock:
-    return AttentionBlock(spec.heads, spec.kv_heads, spec.head_size, spec.value_size, spec.window, kind)
+    return AttentionBlock(
+        spec.heads, spec.kv_heads, spec.head_size, spec.value_size, spec.window, kind, own=spec.keys_of is None
+    )
 
 
 def visible_scores(window: KeyWindow, queries: int, keys: int) -> int:
@@ -181,7 +188,8 @@ def estimate_cost(shape: ModelShape, tokens: int, *, bytes_: int = 4, target: in
     ]
     known = [number for number in counted if number is not None]
     every = sum(block.heads * n * m for block, n, m in maps)
-    stored = [block.kv_heads * (block.head_size + block.value_size) * m * bytes_ for block, _, m in maps]
+    made = [(block, block.kv_heads * (block.head_size + block.value_size) * m * bytes_) for block, _, m in maps]
+    lent = sum(size for block, size in made if block.lent)
     scores = known if len(known) == len(counted) else [block.heads * n * m for block, n, m in maps]
     return Cost(
         tokens=tokens,
@@ -193,11 +201,11 @@ def estimate_cost(shape: ModelShape, tokens: int, *, bytes_: int = 4, target: in
             2 * (block.head_size + block.value_size) * number
             for (block, _, _), number in zip(maps, scores, strict=True)
         ),
-        keys_values=sum(stored),
-        one_layer=max(stored),
+        keys_values=sum(size for block, size in made if block.own),
+        one_layer=lent + max((size for block, size in made if block.own and not block.lent), default=0),
         weights=every * exact,
         model=None if shape.parameters is None else shape.parameters * bytes_,
-        activations=state_memory(shape, lengths, bytes_=bytes_) + _tiles(maps, bytes_),
+        activations=state_memory(shape, lengths, bytes_=bytes_) + lent + _tiles(maps, bytes_),
         kept=_kept(maps) + TOKEN_BYTES * sum(lengths),
     )
 

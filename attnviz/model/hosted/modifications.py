@@ -265,6 +265,8 @@ def _foreign(kind: type) -> str:
         for place, values in places.items():
             for name, value in values.items():
                 found = getattr(value, "__func__", getattr(value, "fget", value))
+                if getattr(found, "__module__", None) == "accelerate.hooks" and found.__name__ == name:
+                    continue  # what files import to place modules on devices
                 if isinstance(found, types.FunctionType) and _is_strange(found):
                     return f"{place}.{name}"
     return ""

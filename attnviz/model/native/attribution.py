@@ -55,7 +55,7 @@ class Attribution:
         heads: of each head of each kind, (L, H, R).
         readers: how the values of each layer are read, u (H, R, D): a head's part that comes from token j is
             A[q, j] · ⟨u, v_j⟩.
-        mlps: of each MLP, with the adapter behind it, (L, R).
+        mlps: of each MLP, with the adapter or the token gate behind it, (L, R).
         embeddings: of the embeddings of the token itself.
         biases: of what does not depend on the text: the biases of attention, of MLPs, of norms, and of the rest.
     """
@@ -114,17 +114,24 @@ def attribute(
             hint="Give a shorter text.",
         )
     walk = _Walk(network, direction.double())
-    through = [_written(network, i, states[i][rows], contexts, rows) for i in range(len(network.spec.layers))]
+    read = torch.tensor(ids, device=network.device)
+    through = [
+        _written(network, i, states[i][rows], contexts, rows, read[rows]) for i in range(len(network.spec.layers))
+    ]
     walk.finish(through[-1][1])
     for i in reversed(range(len(through))):
         walk.layer(i, through[i][0], contexts, rows)
     run = Run(len(ids), network.device)
-    walk.begin(network.embedded(torch.tensor(ids, device=network.device), type_ids, run), rows)
+    walk.begin(network.embedded(read, type_ids, run), rows)
     return walk.found
 
 
-def _written(network: Network, i: int, x: Tensor, contexts: Contexts, rows: Tensor) -> tuple[list[Written], Tensor]:
-    """What the sublayers of a layer write to the states ``x`` (R, C) that enter it, in order; and what leaves it."""
+def _written(
+    network: Network, i: int, x: Tensor, contexts: Contexts, rows: Tensor, tokens: Tensor
+) -> tuple[list[Written], Tensor]:
+    """What the sublayers of a layer write to the states ``x`` (R, C) of ``tokens`` (R,) that enter it, in order; and
+    what leaves it.
+    """
     layer, at, entered = network.spec.layers[i], f"layers.{i}", x
     parallel = isinstance(layer.norms, ParallelNorm)
     found = []
@@ -141,7 +148,22 @@ def _written(network: Network, i: int, x: Tensor, contexts: Contexts, rows: Tens
         if part == "mlp" and layer.adapter:
             found.append(_adapted(network, at, layer, layer.adapter, x + output))
         x = x + output if parallel else network._residual(name, layer, partial(_given, output), x)
+    if layer.token_gate:
+        gate = layer.token_gate
+        output = network._gate(at, gate, network.numbers_of(i, tokens), x)
+        branch = network.frozen_norm(f"{at}.token_gate.norm", gate.norm, output.double())
+        found.append(Written(f"{at}.token_gate", output.double(), branch=branch))
+        x = x + network._norm(f"{at}.token_gate.norm", gate.norm, output)
+    if layer.scaled:
+        scale = network.tensors[f"{at}.scale"]
+        found.append(Written(f"{at}.scale", torch.zeros_like(x), whole=_scaling(scale.double(), x)))
+        x = x * scale
     return found, x
+
+
+def _scaling(scale: Tensor, x: Tensor) -> FrozenNorm:
+    """A factor (1,) of all states, as a norm that is frozen."""
+    return FrozenNorm(scale, torch.ones_like(x[:, :1], dtype=scale.dtype), centred=False, bias=None)
 
 
 def _adapted(network: Network, at: str, layer: LayerSpec, adapter: Adapter, x: Tensor) -> Written:
@@ -207,7 +229,9 @@ class _Walk:
                 self._constant("norm biases", direction, each.branch.bias)
                 direction = each.branch.back(direction)
             part = each.at.rpartition(".")[2]
-            if part in ("mlp", "adapter"):
+            if part == "scale":
+                continue
+            if part in ("mlp", "adapter", "token_gate"):
                 bias = self._network.tensors.get(f"{each.at}.down.bias")
                 adds = (direction * each.output).sum(-1) - self._constant("MLP biases", direction, bias)
                 self._mlps[i] = self._mlps.get(i, torch.zeros_like(adds)) + adds

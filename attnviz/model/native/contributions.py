@@ -64,12 +64,12 @@ def _same(x: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def changes_without(
-    network: Network, weights: Sequence[Tensor], values: Sequence[Values], states: Sequence[Tensor]
+    network: Network, ids: Sequence[int], weights: Sequence[Tensor], values: Sequence[Values], states: Sequence[Tensor]
 ) -> Tensor:
     """1 − cos of what leaves a layer at token i with the value of token j, and with zeros in its place, (L, N, N).
 
-    That is value zeroing (Mohebbi et al. 2023): each layer is run from what entered it, once for each token. The
-    arguments are as for ``norms_with_residual``.
+    That is value zeroing (Mohebbi et al. 2023): each layer is run from what entered it, once for each token. ``ids``
+    are the token ids, the other arguments as for ``norms_with_residual``.
 
     Raises:
         InputError: that takes too long for so many tokens.
@@ -81,8 +81,9 @@ def changes_without(
             "experts of this model read a limited number of tokens: a layer can't be run for one token alone",
             hint="Give a shorter text.",
         )
+    tokens = torch.tensor(ids, device=network.device)
     return torch.stack([
-        _without(network, i, a, values[i], states[i]) for i, a in enumerate(weights)
+        _without(network, i, tokens, a, values[i], states[i]) for i, a in enumerate(weights)
     ])  # fmt: skip
 
 
@@ -143,14 +144,15 @@ def _require_few(network: Network, n: int) -> None:
         )
 
 
-def _without(network: Network, i: int, weights: Tensor, values: Values, x: Tensor) -> Tensor:
-    n, run = len(x), Run(len(x), network.device)
+def _without(network: Network, i: int, tokens: Tensor, weights: Tensor, values: Values, x: Tensor) -> Tensor:
+    n, run = len(x), Run(len(x), network.device, tokens=tokens)
     added = values.mixed(weights).to(x.dtype)
     whole = network.layer(i, x, added, run)
     found = torch.zeros((n, n), dtype=torch.float64, device=x.device)
     f = torch.stack([values.made(head) for head in range(len(weights))])  # (H, N, C)
     for queries, keys in _pairs(weights, x.shape[1], beside=network.spec.layers[i].convolution is not None):
         lost = torch.einsum("hp,hpc->pc", weights[:, queries, keys].to(f.dtype), f[:, keys])
+        run.tokens = tokens[queries]
         left = network.layer(i, x[queries], added[queries] - lost.to(x.dtype), run)
         cosine = torch.cosine_similarity(left.double(), whole[queries].double(), dim=-1)
         found[queries, keys] = (1 - cosine).clamp(min=0)

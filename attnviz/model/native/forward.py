@@ -11,7 +11,6 @@ from torch import Tensor
 from attnviz.attention.interventions import Intervention
 from attnviz.attention.kernel import Kind, Observer
 from attnviz.attention.values import Values
-from attnviz.model.architecture import position
 from attnviz.model.architecture.spec import (
     AttentionSpec,
     BranchNorm,
@@ -19,20 +18,21 @@ from attnviz.model.architecture.spec import (
     Dynamic,
     LayerSpec,
     LongRope,
+    MLPAndExperts,
     ParallelNorm,
     PostNorm,
     PreNorm,
     Rotary,
     SandwichNorm,
-    Sinusoidal,
     Spec,
+    TokenGate,
 )
+from attnviz.model.native.embeddings import Embeddings
 from attnviz.model.native.run import KVCache as KVCache
 from attnviz.model.native.run import Run, Sublayer
-from attnviz.model.native.sublayers import Sublayers
 
 
-class Network(Sublayers):
+class Network(Embeddings):
     """A model that is ready to run: a spec and its tensors, under the names of ``tensor_shapes``.
 
     If the spec has an encoder, ``encoder`` is its network and this one the decoder. The network computes in the type
@@ -40,15 +40,13 @@ class Network(Sublayers):
     """
 
     def __init__(self, spec: Spec, tensors: Mapping[str, Tensor], *, kind: Kind = "self") -> None:
-        super().__init__(tensors)
-        self.spec = spec
+        super().__init__(spec, tensors)
+        self.lenders = spec.lenders
         self.kind: Kind = "decoder" if spec.encoder else kind
         self.encoder: Network | None = None
         if spec.encoder:
             inner = {name.removeprefix("encoder."): t for name, t in tensors.items() if name.startswith("encoder.")}
             self.encoder = Network(spec.encoder, inner, kind="encoder")
-        one = tensors["layers.0.attention.query.weight"]
-        self.dtype, self.device = one.dtype, one.device
 
     @torch.inference_mode()
     def __call__(
@@ -88,14 +86,20 @@ class Network(Sublayers):
         """
         run, table, last = Run(past.length, self.device, observers), self.relative_table(), torch.empty(0)
         for i, layer in enumerate(self.spec.layers):
-            at = f"layers.{i}.attention"
-            q, k = past.take(at)
+            source, later = self.keys_of(i), self.spec.layers[i + 1 :]
+            last_use = all(each.attention.keys_of != source for each in later)
+            q, k = past.take(f"layers.{i}.attention", f"layers.{source}.attention", last=last_use)
             if not any(observer.wants(i, self.kind) for observer in observers):
                 continue
             spec = layer.attention
             run.attend(self._sublayer(i, spec, table), q, k, None)
             last = torch.cat((q.flatten(), k.flatten()))
         return last
+
+    def keys_of(self, layer: int) -> int:
+        """The layer whose keys and values a ``layer`` uses: its own, or those of an earlier one."""
+        source = self.spec.layers[layer].attention.keys_of
+        return layer if source is None else source
 
     @property
     def steady(self) -> bool:
@@ -115,7 +119,8 @@ class Network(Sublayers):
         """Run the tokens in a given ``run``, as a call does; the caller must be in inference mode."""
         observers = run.observers
         last = self._last(observers)
-        x = self._embed(torch.tensor(ids, device=self.device), type_ids, run)  # (T, C)
+        run.tokens = torch.tensor(ids, device=self.device)
+        x = self._embed(run.tokens, type_ids, run)  # (T, C)
         table = self.relative_table()
         for i, layer in enumerate(self.spec.layers):
             for observer in observers:
@@ -139,48 +144,6 @@ class Network(Sublayers):
             x = self._norm("norm", self.spec.final_norm, x)
         return self._linear("project", x) if self.spec.final_size else x
 
-    def _embed(self, ids: Tensor, type_ids: Sequence[int], run: Run) -> Tensor:
-        embedding = self.spec.embedding
-        # Summed in the order of the published models, since float addition is not associative.
-        x, *others = self.embedded(ids, type_ids, run).values()
-        if embedding.norm and embedding.early:
-            x = self._norm("embed.norm", embedding.norm, x)
-        for other in others:
-            x = x + other
-        if embedding.norm and not embedding.early:
-            x = self._norm("embed.norm", embedding.norm, x)
-        projection = embedding.projection
-        return self._linear("embed.project", x) if projection and not projection.tokens else x
-
-    def embedded(self, ids: Tensor, type_ids: Sequence[int], run: Run) -> dict[str, Tensor]:
-        """Return what the embeddings are the sum of, (T, C) each, before their norm: tokens, types, positions and the
-        kind of text.
-        """
-        embedding, tensors = self.spec.embedding, self.tensors
-        x = tensors["embed.tokens.weight"][ids].to(self.dtype)
-        if embedding.scale != 1:
-            x = x * torch.tensor(embedding.scale, dtype=self.dtype)
-        if embedding.dropped is not None:
-            gone = ids == embedding.dropped
-            kept = 1 - run.shares(gone, torch.promote_types(self.dtype, torch.float32))[:, None]
-            x = (x.masked_fill(gone[:, None], 0) / kept).to(self.dtype)
-        if embedding.projection and embedding.projection.tokens:
-            x = self._linear("embed.project", x)
-        found = {"tokens": x}
-        row = partial(run.rows, ids)
-        if embedding.types:
-            rows = torch.tensor(type_ids or (0,) * len(ids), device=self.device)
-            found["types"] = tensors["embed.types.weight"][rows]
-        if embedding.positions and "embed.positions.weight" in tensors:
-            found["positions"] = tensors["embed.positions.weight"][row(embedding.positions)]
-        elif isinstance(embedding.positions, Sinusoidal):
-            found["positions"] = position.sinusoids(
-                row(embedding.positions), x.shape[-1], self.dtype, embedding.positions
-            )
-        if embedding.kinds:
-            found["kind"] = tensors["embed.kinds.weight"][torch.full_like(ids, embedding.kind)]
-        return found
-
     def relative_table(self) -> Tensor:
         """Return the table of relative positions that all layers share: biases, or normed vectors; empty if there is
         none.
@@ -196,6 +159,13 @@ class Network(Sublayers):
         return self._layer(i, self.spec.layers[i], x, run, attention=lambda _: attended.clone())
 
     def _layer(self, i: int, layer: LayerSpec, x: Tensor, run: Run, attention: Callable[[Tensor], Tensor]) -> Tensor:
+        at, x = f"layers.{i}", self._joined(i, layer, x, run, attention)
+        if layer.token_gate:
+            x = run.mlp(i, partial(self._gated, i, layer.token_gate, run), x).add_(x)
+        return x * self.tensors[f"{at}.scale"] if layer.scaled else x
+
+    def _joined(self, i: int, layer: LayerSpec, x: Tensor, run: Run, attention: Callable[[Tensor], Tensor]) -> Tensor:
+        """The states behind the attention and the MLP of a layer."""
         at = f"layers.{i}"
         inner = partial(run.mlp, i, partial(self._mlp, f"{at}.mlp", layer.mlp, run=run))
         if isinstance(layer.norms, ParallelNorm):
@@ -218,8 +188,18 @@ class Network(Sublayers):
             return self._cross(i, layer.cross, run, self._entering(f"{at}.cross", layer, x), shown=True)
         return attention(self._entering(f"{at}.attention", layer, x), shown=True)
 
+    def _gated(self, i: int, spec: TokenGate, run: Run, x: Tensor) -> Tensor:
+        """What the token gate of a layer adds to the states ``x`` of the run's text, or of several copies of it."""
+        if run.tokens is None:
+            raise ValueError("the run's tokens are not known")
+        numbers = self.numbers_of(i, run.tokens)
+        written = self._gate(f"layers.{i}", spec, numbers.repeat(len(x) // len(numbers), 1), x)
+        return self._norm(f"layers.{i}.token_gate.norm", spec.norm, written)
+
     def _entering(self, at: str, layer: LayerSpec, x: Tensor) -> Tensor:
         """Return the input of the sublayer ``at``."""
+        if isinstance(layer.mlp, MLPAndExperts) and at.endswith(".mlp"):
+            return x  # each of both has norms of its own
         match layer.norms:
             case PreNorm(kind, attention):
                 return self._norm(f"{at}.norm", kind, x) if attention or not at.endswith("attention") else x
@@ -249,8 +229,14 @@ class Network(Sublayers):
         valued = run.valued(i, self.kind)
         q, k, v = self._vectors(at, spec, x, valued=bool(valued) or not shown)
         q, k, v = self._turned(at, spec, run, q, k, v)
-        if run.past:
+        if k is None:
+            k, v = run.borrow(self.keys_of(i))
+            v = v if valued or not shown else None
+        elif run.past:
             k, v = run.past.extend(at, k, k if v is None else v)
+        if i in self.lenders:
+            run.lend(i, k, v)
+        if run.past:
             run.past.keep_queries(at, q)
         if v is not None:
             for observer in valued:

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from attnviz.attention.block_sizes import TOGETHER
 from attnviz.model.architecture.activations import ACTIVATIONS, xielu
-from attnviz.model.architecture.spec import MLP, XIELU, Experts, GatedMLP, NearBest, Sigmoid
+from attnviz.model.architecture.spec import MLP, XIELU, AnyMLP, Experts, GatedMLP, MLPAndExperts, NearBest, Sigmoid
 from attnviz.model.native.parts import Parts
 from attnviz.model.native.run import Run
 
@@ -19,11 +19,17 @@ from attnviz.model.native.run import Run
 class MLPs(Parts):
     """Computes MLPs; each is named ``at`` as in ``tensor_shapes``."""
 
-    def _mlp(self, at: str, spec: MLP | GatedMLP | Experts, x: Tensor, run: Run | None = None) -> Tensor:
+    def _mlp(self, at: str, spec: AnyMLP, x: Tensor, run: Run | None = None) -> Tensor:
         """What an MLP makes of the states ``x`` (T, C); they are those of a ``run`` where experts may be crowded."""
+        if isinstance(spec, MLPAndExperts):
+            dense = self._mlp(at, spec.mlp, self._norm(f"{at}.norm", spec.norm, x))
+            mixture = self._mlp(f"{at}.mixture", spec.experts, x, run)
+            dense = self._norm(f"{at}.dense_norm", spec.norm, dense)
+            return dense + self._norm(f"{at}.mixture.norm_after", spec.norm, mixture)
         if not isinstance(spec, Experts):
             return _in_parts(partial(self._expert, at, spec), x)
-        shares, chosen = self._routed(at, spec, x)
+        shares, chosen = self._routed(at, spec, self._norm(f"{at}.router_norm", spec.norm, x) if spec.norm else x)
+        x = self._norm(f"{at}.norm", spec.norm, x) if spec.norm else x
         if spec.capacity and run and len(run.positions) > spec.capacity:
             count = partial(torch.cumsum, dim=-1)
             places = run.neighbours(count, functional.one_hot(chosen, spec.count).sum(-2)).gather(-1, chosen)
@@ -66,6 +72,7 @@ class MLPs(Parts):
         """The shares of the chosen experts of each token, and their numbers, (T, chosen) each."""
         scores = self._linear(f"{at}.router", x)
         scores = scores.to(torch.promote_types(x.dtype, torch.float32))
+        scores = scores if spec.sharpness == 1 else scores * spec.sharpness
         match spec.shares:
             case "all":
                 scores = scores.softmax(-1)
@@ -88,6 +95,8 @@ class MLPs(Parts):
                     each.append(left.masked_fill(far, -torch.inf).softmax(-1).gather(-1, chosen[:, i, None]))
                     left = left.scatter(-1, chosen[:, i, None], -torch.inf)
                 shares = torch.cat(each, -1)
+        if spec.weighted:
+            shares = shares * self.tensors[f"{at}.weights"][chosen]
         return (shares if spec.factor == 1 else shares * spec.factor).to(x.dtype), chosen
 
     def _chosen(self, at: str, spec: Experts, scores: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from torch import Tensor
 from attnviz.attention.tile import Kind
 from attnviz.model.architecture.spec import AttentionSpec, LayerSpec, ParallelNorm
 from attnviz.model.native.forward import Network
+from attnviz.model.native.run import Run
 from attnviz.model.native.variants import Entering, Interventions, Variants, cut, through_layers
 
 if TYPE_CHECKING:
@@ -82,8 +83,9 @@ def receivers_of(network: Network, kind: Kind, layer: int) -> list[Receiver]:
     found: list[Receiver] = []
     for i, each in enumerate(stack.spec.layers):
         later, same = i > layer, i == layer
-        if later:
-            found += _heads(own, i, each.attention, ("query", "key", "value"))
+        if later:  # keys and values that later layers use are received where they are made
+            made = each.attention.keys_of is None
+            found += _heads(own, i, each.attention, ("query", "key", "value") if made else ("query",))
         if each.cross and (later or (same and kind != "cross")):
             found += _heads("cross", i, each.cross, ("query",))
         if later or (same and not isinstance(each.norms, ParallelNorm)):
@@ -164,18 +166,19 @@ def _from_stack(
     """Yield what leaves the stack of the sender: of the encoder of two stacks both streams (2·T, C)."""
     depth, count, both = len(network.spec.layers), len(ids), network.kind == "encoder"
 
-    def begin() -> Paths:
-        return Paths(count, network.device, sender, memory, interventions, through_mlps=through_mlps)
+    def begin(before: Run) -> Paths:
+        return Paths(before, sender, memory, interventions, through_mlps=through_mlps)
 
     entering = Entering({sender.layer})
-    network(ids, type_ids, [entering], memory=memory, whole=False, interventions=interventions)
+    plain = Run(count, network.device, [entering], memory=memory, interventions=interventions)
+    network.through(ids, type_ids, plain, whole=False)
     pairs = {sender.layer: entering.found[sender.layer].repeat(2, 1)}
-    alone, table = begin(), network.relative_table()
+    alone, table = begin(plain), network.relative_table()
     alone.begin(_Path(0, (), sender.layer))
     for i in range(sender.layer, depth):
         pairs[i + 1] = network.block(i, pairs[i], alone, table)
     for together in cut(paths, 2 * count):
-        x = through_layers(network, begin(), together, pairs).view(len(together), 2, count, -1)
+        x = through_layers(network, begin(alone), together, pairs).view(len(together), 2, count, -1)
         if both:
             x = network.finish(x.flatten(0, 2)).view(len(together), 2 * count, -1)
         else:
@@ -195,8 +198,9 @@ def _into_decoder(
     """Yield the states of the decoder, given both streams of the encoder's output (2·M, C) by number."""
     memory, count = torch.cat([read[path.number] for path in paths]), len(target)
     entering = Entering({0})
-    network(target, (), [entering], memory=memory[: len(memory) // (2 * len(paths))], whole=False)
-    run = Paths(count, network.device, sender, memory, interventions, own=True)
+    plain = Run(count, network.device, [entering], memory=memory[: len(memory) // (2 * len(paths))])
+    network.through(target, (), plain, whole=False)
+    run = Paths(plain, sender, memory, interventions, own=True)
     begun = [replace(path, first=0) for path in paths]
     x = through_layers(network, run, begun, {0: entering.found[0].repeat(2, 1)})
     states = network.finish(x.view(len(paths), 2, count, -1)[:, 0].flatten(0, 1))
@@ -222,8 +226,7 @@ class Paths(Variants):
 
     def __init__(
         self,
-        count: int,
-        device: torch.device,
+        before: Run,
         sender: Sender,
         memory: Tensor | None = None,
         interventions: Interventions = (),
@@ -231,7 +234,7 @@ class Paths(Variants):
         own: bool = False,
         through_mlps: bool = False,
     ) -> None:
-        super().__init__(count, device, memory, own=own)
+        super().__init__(before, memory, own=own)
         self._sender, self._interventions, self._through_mlps = sender, interventions, through_mlps
         self._receivers: list[tuple[Receiver, ...]] = []
 
@@ -251,8 +254,8 @@ class Paths(Variants):
             raise ValueError("variants need values")
         layer, kind = own.layer, own.kind
         shared = kind == "cross" and not self._own
-        queries = self._read(layer, kind, "query", q)
-        keys, values = (k, v) if shared else (self._read(layer, kind, "key", k), self._read(layer, kind, "value", v))
+        queries, source = self._read(layer, kind, "query", q), layer if own.spec.keys_of is None else own.spec.keys_of
+        keys, values = (k, v) if shared else (self._read(source, kind, "key", k), self._read(source, kind, "value", v))
         real = super().attend(own, queries, keys, values)
         both = real.view(len(self.active), 1, len(self.positions), -1).repeat(1, 2, 1, 1)
         sender = self._sender

@@ -18,6 +18,9 @@ from attnviz.model.architecture.spec import AttentionSpec, Learned, Rotary, Sinu
 Biases = Callable[[Tensor, Tensor], Bias | None]
 """Compute the position biases of scores from the queries and keys of all heads (…, heads, T, D)."""
 
+Lent = tuple[Tensor, Tensor | None]
+"""The keys and values (G, M, D) of a layer, as far as they were made."""
+
 
 class KVCache:
     """The keys and values of the tokens that a decoder has read, so that further tokens run alone."""
@@ -45,11 +48,15 @@ class KVCache:
         if self._queries is not None:
             self._queries.setdefault(at, []).append(q)
 
-    def take(self, at: str) -> tuple[Tensor, Tensor]:
-        """Return the queries (H, T, D) and keys (G, T, D) of all tokens in the attention ``at``, and drop them."""
+    def take(self, at: str, keys: str, *, last: bool = True) -> tuple[Tensor, Tensor]:
+        """Return the queries (H, T, D) of all tokens in the attention ``at``, and the keys (G, T, D) in ``keys``.
+
+        The queries are dropped, the keys if this is the ``last`` attention that looks at them.
+        """
         if self._queries is None:
             raise ValueError("the queries were not kept")
-        return torch.cat(self._queries.pop(at), dim=1), self._read.pop(at)[0]
+        read = self._read.pop(keys) if last else self._read[keys]
+        return torch.cat(self._queries.pop(at), dim=1), read[0]
 
     def keep(self, at: str, make: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """Return the keys and values of the attention ``at`` to an encoder; they are made once, since they never
@@ -92,7 +99,7 @@ class Run:
     """A run of one text, or of the tokens that follow those in ``past``, through one stack of layers.
 
     ``memory`` (M, C) is the encoder's output for a decoder; ``interventions`` are what is put in the place of weights
-    and of heads' outputs.
+    and of heads' outputs; ``tokens`` (T,) are the ids, where layers look at them.
     """
 
     def __init__(
@@ -103,7 +110,10 @@ class Run:
         past: KVCache | None = None,
         memory: Tensor | None = None,
         interventions: Sequence[Intervention] = (),
+        tokens: Tensor | None = None,
     ) -> None:
+        self.tokens = tokens
+        self.lent: dict[int, Lent] = {}
         self.observers, self.past, self.memory, self.interventions = observers, past, memory, interventions
         self.first = past.length if past else 0
         self.positions = torch.arange(self.first, self.first + count, device=device)
@@ -112,6 +122,14 @@ class Run:
     def valued(self, layer: int, kind: Kind) -> list[Observer]:
         """Return the observers that want to see the values of a layer."""
         return [observer for observer in self.observers if observer.valued and observer.wants(layer, kind)]
+
+    def lend(self, layer: int, k: Tensor, v: Tensor | None) -> None:
+        """Keep the keys and values of a layer, which later ones use."""
+        self.lent[layer] = k, v
+
+    def borrow(self, layer: int) -> Lent:
+        """The keys and values of an earlier layer."""
+        return self.lent[layer]
 
     def rows(self, ids: Tensor, spec: Learned | Sinusoidal) -> Tensor:
         """Return the rows of the position table for the tokens ``ids`` (T,)."""

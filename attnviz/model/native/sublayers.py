@@ -17,8 +17,10 @@ from attnviz.model.architecture.spec import (
     Convolution,
     Disentangled,
     Norm,
+    QKNorm,
     RelativeBuckets,
     Rotary,
+    TokenGate,
 )
 from attnviz.model.native.mlps import MLPs
 from attnviz.model.native.run import Biases, Run
@@ -29,9 +31,9 @@ class Sublayers(MLPs):
 
     def _vectors(
         self, at: str, spec: AttentionSpec, x: Tensor, *, valued: bool
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return the queries, keys and values of all heads, (heads, T, D) each, before positions turn them; values only
-        if ``valued``.
+        if ``valued``, neither keys nor values of a layer that uses those of another.
         """
         asked, looked, latent = x, x, spec.latent
         if latent and latent.queries:
@@ -39,18 +41,27 @@ class Sublayers(MLPs):
         if latent:
             looked, shared = torch.split(self._linear(f"{at}.latent", x), [latent.size, latent.shared], -1)
             looked = self._norm(f"{at}.latent_norm", latent.norm, looked)
-        q, k = (
-            self._heads(f"{at}.query", spec, spec.heads, asked),
-            self._heads(f"{at}.key", spec, spec.kv_heads, looked),
-        )
+        q = self._heads(f"{at}.query", spec, spec.heads, asked)
+        if spec.keys_of is not None:
+            return q, None, None
+        made = self._linear(f"{at}.key", looked)
+        k = self._split(f"{at}.key", spec, spec.kv_heads, made)
         if latent:
             k = torch.cat((k, shared.expand(spec.kv_heads, -1, -1)), -1)
-        return q, k, self._heads(f"{at}.value", spec, spec.kv_heads, looked) if valued else None
+        if not valued:
+            return q, k, None
+        made = made if spec.keys_as_values else self._linear(f"{at}.value", looked)
+        return q, k, self._split(f"{at}.value", spec, spec.kv_heads, made)
 
     def _heads(self, at: str, spec: AttentionSpec, heads: int, x: Tensor) -> Tensor:
         """Return the queries, keys or values of all heads, (heads, T, D)."""
-        x, norm = self._linear(at, x), None if at.endswith("value") else spec.qk_norm
-        norm = None if norm and norm.rotated else norm
+        return self._split(at, spec, heads, self._linear(at, x))
+
+    def _split(self, at: str, spec: AttentionSpec, heads: int, x: Tensor) -> Tensor:
+        """The same, of what the projection has made of the states, (T, heads·D)."""
+        norm = None if spec.qk_norm and spec.qk_norm.rotated else spec.qk_norm
+        if at.endswith("value"):
+            norm = QKNorm(spec.value_norm) if spec.value_norm else None
         if norm and norm.over == "width":
             x, norm = self._norm(f"{at}_norm", norm.norm, x), None
         if spec.clip is not None:
@@ -60,17 +71,20 @@ class Sublayers(MLPs):
         return self._norm(f"{at}_norm", norm.norm, torch.unflatten(x, -1, (heads, -1))).transpose(0, 1)
 
     def _turned(
-        self, at: str, spec: AttentionSpec, run: Run, q: Tensor, k: Tensor, v: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return queries, keys and values (heads, T, D) with what their positions do to them."""
+        self, at: str, spec: AttentionSpec, run: Run, q: Tensor, k: Tensor | None, v: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Return queries, keys and values (heads, T, D), as far as there are any, with what their positions do to
+        them.
+        """
         if isinstance(spec.position, Rotary):
-            both = (q, k, v) if spec.position.values and v is not None else (q, k)
+            given = [x for x in (q, k, v if spec.position.values else None) if x is not None]
             factors = run.turns(spec.position, q.dtype, self.tensors.get("rotary.weight"))
-            turned = position.apply_rotary(torch.cat(both), spec.position, *factors)
-            q, k, *values = torch.split(turned, [len(each) for each in both])
-            v = values[0] if values else v
+            turned = position.apply_rotary(torch.cat(given), spec.position, *factors)
+            q, *others = torch.split(turned, [len(each) for each in given])
+            k, v = others[0] if others else k, others[1] if len(others) > 1 else v
         if spec.qk_norm and spec.qk_norm.rotated:
-            q, k = (self._norm(f"{at}.{name}_norm", spec.qk_norm.norm, x) for name, x in (("query", q), ("key", k)))
+            q = self._norm(f"{at}.query_norm", spec.qk_norm.norm, q)
+            k = None if k is None else self._norm(f"{at}.key_norm", spec.qk_norm.norm, k)
         if spec.temperature:
             q = (q * position.temperatures(spec.temperature, run.places, q.dtype)).to(q.dtype)
         return q, k, v
@@ -111,6 +125,14 @@ class Sublayers(MLPs):
 
     def _adapter_reads(self, at: str, adapter: Adapter, norm: Norm, x: Tensor) -> Tensor:
         return self._norm(f"{at}.{'adapter' if adapter.norm == 'own' else 'mlp'}.norm", norm, x) if adapter.norm else x
+
+    def _gate(self, at: str, spec: TokenGate, numbers: Tensor, x: Tensor) -> Tensor:
+        """What the token gate of the layer ``at`` makes of the states ``x`` (T, C), before its norm.
+
+        ``numbers`` (T, size) are what the layer has for their tokens.
+        """
+        opened = ACTIVATIONS[spec.activation](self._linear(f"{at}.token_gate.gate", x))
+        return self._linear(f"{at}.token_gate.out", opened * numbers)
 
     def _convolve(self, at: str, spec: Convolution, entered: Tensor, x: Tensor, run: Run) -> Tensor:
         weight, bias = self.tensors[f"{at}.weight"], self.tensors[f"{at}.bias"]

@@ -21,7 +21,7 @@ from attnviz.attention.scores import weights_of
 from attnviz.attention.tile import Observer, Tile
 from attnviz.model.architecture.spec import Rotary
 from attnviz.model.native.forward import Network
-from attnviz.model.native.run import Run, Sublayer
+from attnviz.model.native.run import Lent, Run, Sublayer
 
 Interventions = Sequence[Intervention]
 
@@ -131,9 +131,10 @@ def _through(
     depth, count = len(network.spec.layers), len(ids)
     entering = Entering({each.first for each in variants})
     once = memory[: len(memory) // len(variants)] if own and memory is not None else memory
-    network(ids, type_ids, [entering], memory=once, whole=depth in {each.first for each in variants})
+    plain = Run(count, network.device, [entering], memory=once)
+    network.through(ids, type_ids, plain, whole=depth in {each.first for each in variants})
     for together in [variants] if own else cut(variants, count):
-        run = Variants(count, network.device, memory, own=own)
+        run = Variants(plain, memory, own=own)
         x = through_layers(network, run, together, entering.found)
         ended = [each for each in together if each.first < depth]
         if ended:
@@ -165,15 +166,16 @@ def through_layers(
 
 
 class Variants(Run):
-    """A run of several variants of one text of ``count`` tokens, one after another; ``active`` are their interventions.
+    """A run of several variants of one text, one after another; ``active`` are their interventions.
 
-    ``memory`` is the encoder's output (M, C) for a decoder, or (B·M, C) if each of the B variants has its ``own``.
+    ``before`` is the run of the text in which nothing is changed before the first layer of each. ``memory`` is the
+    encoder's output (M, C) for a decoder, or (B·M, C) if each of the B variants has its ``own``.
     """
 
-    def __init__(self, count: int, device: torch.device, memory: Tensor | None = None, *, own: bool = False) -> None:
-        super().__init__(count, device, memory=memory)
+    def __init__(self, before: Run, memory: Tensor | None = None, *, own: bool = False) -> None:
+        super().__init__(len(before.positions), before.positions.device, memory=memory, tokens=before.tokens)
         self.active: list[Interventions] = []
-        self._own = own
+        self._before, self._own = before, own
 
     def begin(self, variant: Any) -> None:
         """Let a variant come after those that pass the layers already."""
@@ -183,6 +185,17 @@ class Variants(Run):
     def copies(self) -> int:
         """How many times the text's tokens are among the rows of states."""
         return len(self.active)
+
+    def borrow(self, layer: int) -> Lent:
+        """As of one text; those of variants that begin behind the ``layer`` are of the run before."""
+        k, v = self.lent.get(layer, (None, None))
+        missing = self.copies * len(self.positions) - (0 if k is None else k.shape[1])
+        if not missing:
+            return self.lent[layer]
+        plain = [each.repeat(1, missing // each.shape[1], 1) for each in self._before.borrow(layer) if each is not None]
+        own = [each for each in (k, v) if each is not None]
+        found = [torch.cat(each, 1) for each in zip(own, plain, strict=True)] if own else plain
+        return found[0], found[1]
 
     @property
     def places(self) -> Tensor:

@@ -43,6 +43,8 @@ _NEEDLESS = re.compile(
 )
 """Tensors on which no attention weight depends; transformers ignores them as well."""
 
+_TABLES = ("embed.tokens.weight", "embed.layers.weight")
+
 
 @dataclass(frozen=True)
 class TensorLocation:
@@ -66,13 +68,13 @@ def take_tensors(
 ) -> dict[str, Tensor]:
     """Return the tensors that ``spec`` needs, under attnviz's names, in ``dtype`` and on ``device``.
 
-    The token embeddings keep their type, since only few rows of a large table are read.
+    Embeddings of tokens keep their type, since only few rows of a large table are read.
 
     Raises:
         ModelError: tensors are missing, or have another shape than the config says; the message names them.
     """
     return {
-        name: tensor.to(device) if name.endswith("embed.tokens.weight") else tensor.to(device, dtype)
+        name: tensor.to(device) if name.endswith(_TABLES) else tensor.to(device, dtype)
         for name, tensor in _load(tensors, *_needed(family, spec, shapes_of(tensors))).items()
     }
 
@@ -109,10 +111,13 @@ def find_unread(family: Family, spec: Spec, tensors: Mapping[str, Tensor]) -> tu
     locations, _ = _needed(family, spec, stored)
     read = {name for place in locations for name in place.theirs}
     taken = {part for place in locations for part in place.parts}
+    # Keys and values of layers that use those of others: some checkpoints have them.
+    borrowing = [i for i, layer in enumerate(spec.layers) if layer.attention.keys_of is not None]
+    idle = tuple(f"layers.{i}.attention.{part}" for i in borrowing for part in ("key", "value"))
     copies = {
         name
         for names, our, _ in _places(family, spec, tensor_shapes(spec) | head_shapes(spec))
-        if our == "head.weight" or our == "head.bias" or taken.issuperset(_parts(our))
+        if our == "head.weight" or our == "head.bias" or taken.issuperset(_parts(our)) or our.startswith(idle)
         for name in names
     }
     others = [name for name in stored if name not in read and family.plain(name) not in copies]

@@ -4,21 +4,19 @@ A family file turns a config into a ``Spec``; the forward pass reads nothing els
 names: ``position=Rotary(...)``, not ``use_rope=True``. Sizes use the shape letters of ``kernel.py``.
 """
 
-from attnviz.model.architecture.spec.blocks import (
+from attnviz.model.architecture.spec.blocks import Adapter, AttentionSpec, Convolution, Latent, LayerSpec, TokenGate
+from attnviz.model.architecture.spec.classifier import Classifier, Dense
+from attnviz.model.architecture.spec.mlps import (
     MLP,
     XIELU,
-    Adapter,
-    AttentionSpec,
-    Convolution,
+    AnyMLP,
     Experts,
     GatedMLP,
     Groups,
-    Latent,
-    LayerSpec,
+    MLPAndExperts,
     NearBest,
     Sigmoid,
 )
-from attnviz.model.architecture.spec.classifier import Classifier, Dense
 from attnviz.model.architecture.spec.norms import (
     BranchNorm,
     LayerNorm,
@@ -38,19 +36,21 @@ from attnviz.model.architecture.spec.positions import (
     Linear,
     Llama3,
     LongRope,
+    Proportional,
     RelativeBuckets,
     Rotary,
     Sinusoidal,
     Temperature,
     Yarn,
 )
-from attnviz.model.architecture.spec.whole import Embedding, Head, Projection, Spec
+from attnviz.model.architecture.spec.whole import Embedding, Head, LayerEmbedding, Projection, Spec
 
 __all__ = [
     "MLP",
     "XIELU",
     "ALiBi",
     "Adapter",
+    "AnyMLP",
     "AttentionSpec",
     "BranchNorm",
     "Classifier",
@@ -64,18 +64,21 @@ __all__ = [
     "Groups",
     "Head",
     "Latent",
+    "LayerEmbedding",
     "LayerNorm",
     "LayerSpec",
     "Learned",
     "Linear",
     "Llama3",
     "LongRope",
+    "MLPAndExperts",
     "NearBest",
     "Norm",
     "ParallelNorm",
     "PostNorm",
     "PreNorm",
     "Projection",
+    "Proportional",
     "QKNorm",
     "RMSNorm",
     "RelativeBuckets",
@@ -85,5 +88,6 @@ __all__ = [
     "Sinusoidal",
     "Spec",
     "Temperature",
+    "TokenGate",
     "Yarn",
 ]

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from attnviz.attention.window import KeyWindow
+from attnviz.model.architecture.spec.mlps import MLP, AnyMLP, Experts, MLPAndExperts
 from attnviz.model.architecture.spec.norms import (
     BranchNorm,
     LayerNorm,
+    Norm,
     ParallelNorm,
     PostNorm,
     PreNorm,
@@ -52,6 +54,11 @@ class AttentionSpec:
     those of keys only if ``key_bias`` too. With ``sinks`` each head has the score of a key without a value, which
     takes its share of each softmax. ``latent`` says that keys and values are made from fewer numbers. Of a ``window``
     of ``chunk`` keys a query sees those in its own chunk of the text alone.
+
+    Keys and values may be those of the earlier layer ``keys_of``, so that this one makes none (Brandon et al. 2024,
+    "Reducing Transformer Key-Value Cache Size with Cross-Layer Attention"). With ``keys_as_values`` one projection
+    makes both: values are what the keys are before their norm and their position. ``value_norm`` is the norm of the
+    values of each head.
     """
 
     heads: int
@@ -70,122 +77,14 @@ class AttentionSpec:
     latent: Latent | None = None
     chunk: int | None = None
     temperature: Temperature | None = None
+    keys_of: int | None = None
+    keys_as_values: bool = False
+    value_norm: Norm | None = None
 
     @property
     def value_size(self) -> int:
         """The size of a value, and of what a head gives."""
         return self.latent.values if self.latent else self.head_size
-
-
-@dataclass(frozen=True)
-class XIELU:
-    """The activation αp · x² + βx of positive x, and αn · (exp(min(x, ε)) − 1 − x) + βx of others.
-
-    Each layer has learned numbers a and b: αp is softplus(a), and αn is β + softplus(b) (Huang & Schlag 2024). A
-    checkpoint may contain another ``beta`` and ``eps``.
-    """
-
-    beta: float = 0.5
-    eps: float = -1e-6
-
-    def __str__(self) -> str:
-        return "xIELU"
-
-
-@dataclass(frozen=True)
-class MLP:
-    """down(activation(up(x))) with ``size`` inner units."""
-
-    size: int
-    activation: str | XIELU
-    bias: bool = True
-
-
-@dataclass(frozen=True)
-class GatedMLP:
-    """down(activation(gate(x)) · (up(x) + ``offset``)) (Shazeer 2020).
-
-    With a ``limit`` the gate is at most that before its activation, and up(x) between plus and minus that (gpt-oss).
-    Its three matrices have biases if ``bias``; with ``down_bias`` only that of down has one.
-    """
-
-    size: int
-    activation: str | XIELU
-    bias: bool = False
-    limit: float | None = None
-    offset: float = 0.0
-    down_bias: bool = False
-
-
-@dataclass(frozen=True)
-class NearBest:
-    """The share of the best expert is that of its softmax over the scores that are near, of the next best likewise
-    without the first, and so on (Liu et al. 2023, "Sparse Backpropagation for MoE Training").
-
-    A score s is near the best b where (b − s) / max(|s|, b) is at most ``tolerance``.
-    """
-
-    tolerance: float
-
-
-@dataclass(frozen=True)
-class Sigmoid:
-    """The share of each chosen expert is σ(its score), which is also what is compared, and divided by their sum if
-    ``normed`` (DeepSeek-AI 2024, "DeepSeek-V3", section 2.1.2).
-    """
-
-    normed: bool
-
-
-@dataclass(frozen=True)
-class Groups:
-    """The experts of a token are among those of the ``chosen`` best of ``count`` groups of equal size.
-
-    The score of a group is the sum of its ``best`` experts' scores (DeepSeek-AI 2024, section 2.2.2).
-    """
-
-    count: int
-    chosen: int
-    best: int
-
-
-@dataclass(frozen=True)
-class Experts:
-    """The sum of share · expert(x) over those ``chosen`` of ``count`` experts to which a router gives the highest
-    scores (Shazeer et al. 2017).
-
-    Args:
-        expert: one of the experts, which are all built alike.
-        count: how many there are.
-        chosen: how many of them read a token.
-        shares: the softmax over the scores of ``all`` experts, over those of the ``chosen``, or another rule.
-        factor: the factor of all shares.
-        groups: the groups among which they are chosen first.
-        corrected: whether each expert has a number that is added to its score, for the choice alone.
-        bias: whether the router has a bias.
-        entering: whether shares multiply what an expert reads, not what it writes.
-        shared: an expert that reads every token beside them.
-        gated: whether what the shared expert writes is multiplied by σ(w · x).
-        capacity: how many tokens of a text an expert reads at most, the first ones that choose it (Fedus et al. 2022).
-    """
-
-    expert: MLP | GatedMLP
-    count: int
-    chosen: int
-    shares: Literal["all", "chosen"] | Sigmoid | NearBest
-    factor: float = 1.0
-    groups: Groups | None = None
-    corrected: bool = False
-    bias: bool = False
-    entering: bool = False
-    shared: MLP | GatedMLP | None = None
-    gated: bool = False
-    capacity: int | None = None
-
-    @property
-    def size(self) -> int:
-        """The inner units of the largest expert."""
-        return max(self.expert.size, self.shared.size if self.shared else 0)
 
 
 @dataclass(frozen=True)
@@ -217,23 +116,45 @@ class Adapter:
 
 
 @dataclass(frozen=True)
+class TokenGate:
+    """x = x + norm(out(activation(gate(x)) · e)), where e are ``size`` numbers that the layer has for the token itself.
+
+    ``Embedding.layers`` says where these come from (per-layer embeddings, Gemma 3n).
+    """
+
+    size: int
+    activation: str
+    norm: RMSNorm
+
+
+@dataclass(frozen=True)
 class LayerSpec:
     """One block.
 
     Args:
         attention: the self-attention.
-        mlp: the MLP, or the experts in its place.
+        mlp: the MLP, or the experts in its place or beside it.
         norms: where the norms are.
         cross: the attention of a decoder to its encoder, between the other two sublayers.
         residual: the factor of what each sublayer adds (Granite).
         convolution: a convolution after the sublayers.
         adapter: an adapter after the MLP.
+        token_gate: what adds something of the token itself, after the MLP.
+        scaled: whether all that leaves the layer is multiplied by a number of its own.
     """
 
     attention: AttentionSpec
-    mlp: MLP | GatedMLP | Experts
+    mlp: AnyMLP
     norms: PostNorm | PreNorm | BranchNorm | SandwichNorm | ParallelNorm
     cross: AttentionSpec | None = None
     residual: float = 1.0
     convolution: Convolution | None = None
     adapter: Adapter | None = None
+    token_gate: TokenGate | None = None
+    scaled: bool = False
+
+    @property
+    def experts(self) -> Experts | None:
+        """The experts, if there are any."""
+        mlp = self.mlp.experts if isinstance(self.mlp, MLPAndExperts) else self.mlp
+        return mlp if isinstance(mlp, Experts) else None

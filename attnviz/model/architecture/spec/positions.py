@@ -105,6 +105,14 @@ class LongRope:
 
 
 @dataclass(frozen=True)
+class Proportional:
+    """Only the ``pairs`` of dimensions that turn fastest do, divided by ``factor`` ("p-RoPE", Barbero et al. 2025)."""
+
+    pairs: int
+    factor: float
+
+
+@dataclass(frozen=True)
 class Rotary:
     """Rotate queries and keys by their position (Su et al. 2021), in the first ``size`` of D dimensions.
 
@@ -118,7 +126,7 @@ class Rotary:
     theta: float
     size: int
     interleaved: bool = False
-    scaling: Linear | Dynamic | Llama3 | Yarn | LongRope | None = None
+    scaling: Linear | Dynamic | Llama3 | Yarn | LongRope | Proportional | None = None
     last: bool = False
     table: int | None = None
     values: bool = False

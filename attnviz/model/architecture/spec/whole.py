@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from attnviz.model.architecture.spec.blocks import Experts, LayerSpec
-from attnviz.model.architecture.spec.norms import Norm
+from attnviz.model.architecture.spec.blocks import LayerSpec
+from attnviz.model.architecture.spec.norms import Norm, RMSNorm
 from attnviz.model.architecture.spec.positions import Learned, Rotary, Sinusoidal
 
 
@@ -23,12 +23,26 @@ class Projection:
 
 
 @dataclass(frozen=True)
+class LayerEmbedding:
+    """``size`` numbers for each token and layer, beside the states: (norm(W x / √C) + √size · e) / √2 (Gemma 3n).
+
+    x is the token's vector of C numbers that enters the first layer, W a matrix of the layer, e what a table of
+    ``vocabulary`` tokens has for the layer.
+    """
+
+    size: int
+    vocabulary: int
+    norm: RMSNorm
+
+
+@dataclass(frozen=True)
 class Embedding:
     """Token vectors times ``scale``, plus positions and token types, then a norm, as far as there are any.
 
     Of ``kinds`` vectors, one for each kind of text (by task in ERNIE, by language in XLM), that of ``kind`` is added to
     each token. With ``early`` the token vectors alone are normed, before the rest is added. Vectors of the token
-    ``dropped`` are zero, and the others are divided by the share of those that are not (ESM).
+    ``dropped`` are zero, and the others are divided by the share of those that are not (ESM). ``layers`` are what is
+    embedded beside for each layer.
     """
 
     vocabulary: int
@@ -41,6 +55,7 @@ class Embedding:
     kind: int = 0
     early: bool = False
     dropped: int | None = None
+    layers: LayerEmbedding | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +123,12 @@ class Spec:
         """Whether no query sees a later key."""
         return all(layer.attention.window.right == 0 for layer in self.layers)
 
+    @property
+    def lenders(self) -> frozenset[int]:
+        """The layers whose keys and values later ones use."""
+        return frozenset(layer.attention.keys_of for layer in self.layers if layer.attention.keys_of is not None)
+
     def crowds(self, count: int) -> bool:
         """Whether an expert may not read all of ``count`` tokens, so that what becomes of one depends on the others."""
-        limits = [layer.mlp.capacity for layer in self.layers if isinstance(layer.mlp, Experts)]
+        limits = [layer.experts.capacity for layer in self.layers if layer.experts]
         return any(limit is not None and limit < count for limit in limits)
