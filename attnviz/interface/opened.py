@@ -211,7 +211,7 @@ class Opened:
         read = chat_text(self.checkpoint, text) if chat else text
         document = encode(tokenizer, read, marks=marks, words=_known(words, text, read))
         document = _of_chat(document, text) if chat else document
-        causal = is_causal(self.backend, document, None, "self")
+        causal = is_causal(self.backend, "self")
         windows = slide_windows(
             tokenizer, document, limit=self.backend.limit, causal=causal, stride=stride, marks=marks
         )

@@ -11,7 +11,6 @@ from attnviz.analysis.corpus.cost import PART
 from attnviz.analysis.corpus.together import nobody
 from attnviz.analysis.corpus.treebank import Given, Treebank, paragraphs_of, read_trees
 from attnviz.analysis.corpus.trees import Tree
-from attnviz.encoding import decoder_start
 from attnviz.errors import AttnvizError, InputError, UsageError, count_of, few
 
 if TYPE_CHECKING:
@@ -84,9 +83,8 @@ def find_relations(
     if least is not None and least < 1:
         raise UsageError(f"`least` is {least}, expected 1 or more words")
     model.follow()
-    backend, start = model.backend, decoder_start(model.checkpoint.tokenizer, 0)
-    kind = backend.kinds[0]
-    causal = is_causal(backend, start, None if kind == "self" else start, kind)
+    kind = model.backend.kinds[0]
+    causal = is_causal(model.backend, kind)
     counts = RelationCounts(causal=causal, merge_subtypes=merge_subtypes, least=LEAST if least is None else least)
     reading = _Reading(model, counts, on_progress)
     for first in range(0, len(trees), PART):

@@ -18,6 +18,8 @@ import transformers
 from torch import Tensor
 
 import attnviz
+from attnviz.analysis.corpus.alone import heads_of
+from attnviz.analysis.text.observing import is_causal
 from attnviz.attention.kernel import Kind
 from attnviz.attention.observers import Weights
 from attnviz.model.hosted.layouts import place, spread
@@ -306,3 +308,14 @@ def test_the_head_of_a_classifier_says_which_token_sees_all(tmp_path: Path) -> N
             torch.testing.assert_close(got, contexts[layer][0][0, :count][rows], atol=1e-5, rtol=1e-4)
     assert bool((found.weights[:, :, :, 0] > 0).all())
     np.testing.assert_allclose(found.weights.sum(-1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_few_tokens_show_what_the_model_is(name: str) -> None:
+    """One token would not: a text of one sees no later key, and pooled tokens or buckets need several."""
+    model = Observed(CASES[name].model(), "a model", start=3)
+    expected = {kind: ("decoder" in name and kind == "self") or kind == "decoder" for kind in model.kinds}
+    assert {kind: is_causal(model, kind) for kind in model.kinds} == expected
+    heads = heads_of(model, tiny.wordpiece())
+    assert [*heads] == [*model.numbers(model.kinds[0])]
+    assert {*heads.values()} == {4}

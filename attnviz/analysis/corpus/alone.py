@@ -63,7 +63,7 @@ def measure_alone(
     import torch
 
     if causal is None:
-        causal = is_causal(backend, encoding, _written(backend, encoding), backend.kinds[0])
+        causal = is_causal(backend, backend.kinds[0])
     windows = windows or Windows.of_one(encoding)
     document = _document(encoding, causal=causal)
     # Without windows the first token is the document's first word, which does not count as a key.
@@ -116,14 +116,17 @@ def run_alone(backend: Native | Hosted, encoding: Encoding, observers: Sequence[
 
 
 def heads_of(backend: Native | Hosted, tokenizer: Tokenizer, *, cross: bool = False) -> dict[int, int]:
-    """The number of heads of each layer that attends to itself, which a run of one token shows; of an encoder–decoder
-    those of the encoder, or of its ``cross`` attention.
+    """The number of heads of each layer that attends to itself, which a run of one token shows, or of a few where
+    transformers runs the model; of an encoder–decoder those of the encoder, or of its ``cross`` attention.
 
     Raises:
         InputError, ModelError: as ``backend.run``; the layers have different numbers of heads.
     """
     seen, one = _Heads(), decoder_start(tokenizer, 0)
-    if cross:
+    if backend.name != "native":
+        read, written = backend.few_tokens()
+        backend.run(read, [Only("cross" if cross else backend.kinds[0], [seen])], written)
+    elif cross:
         backend.run(one, [Only("cross", [seen])], one)
     else:
         run_alone(backend, one, [seen])

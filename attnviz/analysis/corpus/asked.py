@@ -16,7 +16,7 @@ from attnviz.analysis.corpus.roles import roles
 from attnviz.analysis.corpus.sinks import natural_text, sinks
 from attnviz.analysis.table import Table
 from attnviz.analysis.text.observing import is_causal
-from attnviz.encoding import Encoding, decoder_start, encode
+from attnviz.encoding import Encoding, encode
 from attnviz.errors import count_of
 
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ class HeadQuestion:
     @property
     def causal(self) -> bool:
         """Whether no query sees a later key."""
-        kinds, start = self.backend.kinds, decoder_start(self.tokenizer, 0)
-        return is_causal(self.backend, start, start if "cross" in kinds else None, kinds[0])
+        return is_causal(self.backend, self.backend.kinds[0])
 
     def of_random_tokens(self) -> Table:
         """What heads do with random tokens that repeat, and how many are sinks; clusters are of natural text.

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _LAYERS = 48
 """The number of layers to assume for models that show theirs only in a run."""
-_PROBE = 8
-"""The number of tokens that a hosted model reads to show whether it is causal."""
 
 
 def observe(
@@ -49,7 +47,7 @@ def observe(
     require_streamed(request.weights)
     require_values(backend.name, request.weights)
     kind: Kind = "self" if written is None else request.map or "cross"
-    causal = is_causal(backend, read, written, kind)
+    causal = is_causal(backend, kind)
     encoding = read if written is None or kind == "encoder" else written
     source = Source(kind, causal, encoding, read if kind == "cross" else None, windows)
     layers = _layers(backend, kind, request) if windows is None else None
@@ -103,8 +101,9 @@ def _layers(backend: Native | Hosted, kind: Kind, request: Request) -> tuple[int
     return tuple(sorted(wanted))
 
 
-def is_causal(backend: Native | Hosted, read: Encoding, written: Encoding | None, kind: Kind) -> bool:
-    """Whether no query sees a later key; a hosted model shows it in a run, for which a few tokens suffice."""
+def is_causal(backend: Native | Hosted, kind: Kind) -> bool:
+    """Whether no query sees a later key; a hosted model shows it in a run of a few tokens, which one would not."""
     if backend.name != "native":
-        backend.run(read.beginning(_PROBE), (), None if written is None else written.beginning(_PROBE))
+        read, written = backend.few_tokens()
+        backend.run(read, (), written)
     return backend.causal(kind)

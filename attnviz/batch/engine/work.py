@@ -18,7 +18,7 @@ from attnviz.analysis.text.observing import is_causal
 from attnviz.batch.document import Document
 from attnviz.batch.engine.chunk import Chunk
 from attnviz.batch.output.result import DocumentResult
-from attnviz.encoding import Encoding, Lexicon, Windows, decoder_start, encode_many, slide_windows
+from attnviz.encoding import Encoding, Lexicon, Windows, encode_many, slide_windows
 from attnviz.errors import AttnvizError, InputError, UsageError
 from attnviz.interface import Model
 from attnviz.interface.opened import no_decoder
@@ -86,8 +86,7 @@ class Worker:
     @cached_property
     def causal(self) -> bool:
         """Whether no query sees a later key."""
-        backend, start = self.model.backend, decoder_start(self.model.checkpoint.tokenizer, 0)
-        return is_causal(backend, start, start if "cross" in backend.kinds else None, backend.kinds[0])
+        return is_causal(self.model.backend, self.model.backend.kinds[0])
 
     def encode(self, chunk: Chunk) -> list[Encoded]:
         """Encode each document, or return the error that says why it can't be."""

@@ -177,7 +177,7 @@ class Loaded:
         device: torch.device = next(self.model.parameters()).device if table is None else table.device
         return device
 
-    def _few(self) -> tuple[Encoding, Encoding | None]:
+    def few_tokens(self) -> tuple[Encoding, Encoding | None]:
         """Return an input of eight tokens, and one of two for a decoder, to see by a run how the model attends."""
         last = self.vocabulary - 1
         read, written = (

@@ -70,7 +70,7 @@ class Hosted(OwnAttention, Intervened):
         Raises:
             UnsupportedModel, ModelError: as ``run``.
         """
-        read, written = self._few()
+        read, written = self.few_tokens()
         hook = KernelAttention(self.model, self._shapes(read, written))
         output = self._forward(
             read, written, hook, output_attentions=True, output_hidden_states=not has_no_head(self.model)

@@ -98,7 +98,7 @@ class Observed(Hosted):
         Raises:
             UnsupportedModel, ModelError: as ``run``.
         """
-        _, maps = self._found(*self._few())
+        _, maps = self._found(*self.few_tokens())
         self.heads = {kind: sum(map(len, found.values())) for kind, found in maps.items()}
         return True
 
