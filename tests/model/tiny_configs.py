@@ -60,6 +60,13 @@ _BERT = {
     "intermediate_size": 48,
     "max_position_embeddings": 64,
 }
+_BEFORE = "layers that use keys and values of others need these before them"
+_BORROWING = {
+    "num_hidden_layers": 4,
+    "layer_types": ["sliding_attention", "full_attention"] * 2,
+    "num_kv_shared_layers": 2,
+    "global_head_dim": 12,
+}
 _SECTIONS = Care(
     "the sections of its rotary positions must make up half of a head",
     {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}},
@@ -184,6 +191,11 @@ CARE: Mapping[str, Care] = {
         {"block_sizes": [2, 1], "num_decoder_layers": 1, "d_head": 8, "d_inner": 48},
     ),
     "gemma3n_text": Care("layers that share keys need others before them", {"num_kv_shared_layers": 0}),
+    "gemma4_text": Care(
+        _BEFORE,
+        {**_BORROWING, "vocab_size_per_layer_input": len(tiny.VOCABULARY), "hidden_size_per_layer_input": 8},
+    ),
+    "gemma4_unified_text": Care(_BEFORE, _BORROWING),
     "gpt_bigcode": Care("its heads share one key head", {"num_key_value_heads": 1}),
     "gpt_neo": Care("it lists its layers", {"attention_types": [[["global", "local"], 1]]}),
     "granitemoehybrid": Care("among two layers one must attend", {"layer_types": ["mamba", "attention"], **_MAMBA}),
