@@ -46,10 +46,11 @@ class Judged(Opened):
         if not isinstance(found, record.Observation):
             found = _attention_below(found)
         note = found.encoder.note if isinstance(found, record.EncoderDecoderRecord) else found.note
-        if note == CHANGED:
+        if note.startswith(CHANGED):
             raise UsageError(f"{CHANGED} in this record, and what is checked is the model as it is")
         if isinstance(found, record.Observation):
             return self._check_observation(found, judge, progress)
+        note = note.removeprefix(self.backend.layout_note).lstrip("; ")
         if note:
             raise UsageError(
                 f"the record is of a row whose {note}: it does not say with what the row was filled up",

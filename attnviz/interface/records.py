@@ -200,7 +200,7 @@ def attention_of(
         kind,
         keys,
         numbers=() if numbers == tuple(range(len(numbers))) else numbers,
-        note=backend.note or note,
+        note="; ".join(filter(None, (backend.note, note))),
         states=tuple(as_array(state) for state in states.each(kind)) if states else (),
         prediction=prediction,
     )

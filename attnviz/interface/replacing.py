@@ -45,7 +45,7 @@ class Replacing(Opened):
             return None
         if readout.sort == "states":
             raise UsageError(
-                "the model has no head that predicts tokens or labels: it has no logit of a target",
+                f"{readout.why_states}: it has no logit of a target",
                 hint="Without --target the change of its last hidden states is measured.",
             )
         from attnviz.model.targets import find_target_of

@@ -15,6 +15,7 @@ from attnviz.attention.observers.changed import KeptContexts
 from attnviz.attention.tile import Kind, Observer
 from attnviz.encoding import Encoding
 from attnviz.errors import UsageError
+from attnviz.model.inputs import BESIDE
 from attnviz.model.native.attribution import Attribution, attribute
 from attnviz.model.native.language_head import LanguageHead
 from attnviz.model.targets import Asked, Target, find_label_target, find_token_target
@@ -169,6 +170,8 @@ def _row(checkpoint: Checkpoint, backend: Native, text: Encoding, asked: int | N
                 hint="What can be measured instead: attnviz show TEXT --weights norm+residual, what each word is made "
                 "of; attnviz ablate, how the last hidden states change without a head.",
             )  # fmt: skip
+        if backend.network.spec.streams:
+            raise UsageError(f"contributions are to a logit of {checkpoint.name}: {BESIDE}", hint=_INSTEAD)
         return len(text) - 1 if asked is None else asked
     if head.linear is None or head.spec.reads == "mean":
         how = "reads the mean of all states" if head.linear else "has more than one layer"

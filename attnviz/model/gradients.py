@@ -9,6 +9,7 @@ from attnviz.attention.memory import Room
 from attnviz.attention.tile import Kind
 from attnviz.encoding import Encoding
 from attnviz.errors import UsageError
+from attnviz.model.inputs import BESIDE
 from attnviz.model.native.gradient import gradient_maps, weight_gradients
 from attnviz.model.targets import Asked, Target, find_label_target, find_token_target
 
@@ -52,6 +53,8 @@ def require_answer(backend: Native | Hosted, model: str) -> None:
         raise UsageError(
             f"gradient is of a logit, and {model} predicts no tokens and no labels: it has none", hint=_INSTEAD
         )
+    if backend.network.spec.streams:
+        raise UsageError(f"gradient is of a logit of {model}: {BESIDE}", hint=_INSTEAD)
 
 
 def find_gradients(

@@ -12,6 +12,10 @@ from attnviz.errors import AttnvizError, InputError, ModelError, short
 
 NO_HEAD = "What can be measured instead: attnviz ablate, how the last hidden states change without a head."
 """What to do with a model that predicts no tokens."""
+BESIDE = "its tokens are predicted by another stream, which reads that of the text: the weights shown are not its"
+"""Why what is measured of the stream of the text adds to no logit."""
+OF_THE_TEXT = "the stream of the text: those that predict are left out"
+"""What a reader must know of the weights of such a model."""
 
 
 def require_fit(encoding: Encoding, vocabulary: int, types: int) -> None:

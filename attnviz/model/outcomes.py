@@ -13,6 +13,7 @@ from torch import Tensor
 from attnviz.attention.interventions import Intervention
 from attnviz.encoding import Encoding
 from attnviz.errors import ModelError
+from attnviz.model.inputs import BESIDE
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
@@ -78,11 +79,21 @@ class Readout:
         try:
             if backend.name == "native":
                 _ = backend.language_head
+                if backend.network.spec.streams:
+                    return "states"
             else:
                 backend.next_logits(self.encoding, self.target)
         except ModelError:
             return "states"
         return "token"
+
+    @property
+    def why_states(self) -> str:
+        """Why the model has no logit here, where it says states alone."""
+        backend = self.backend
+        if backend.name == "native" and backend.network.spec.streams:
+            return BESIDE
+        return "the model has no head that predicts tokens or labels"
 
     def of(self, variants: Sequence[Sequence[Intervention]]) -> Iterator[tuple[int, Outcome]]:
         """Yield the number of each of the ``variants`` and what the model says under its interventions, in any order.

@@ -99,15 +99,19 @@ def theirs_of(model: Any, variant: Variant) -> dict[Kind, Result]:
             _stack(output.encoder_hidden_states),
         ),
         "decoder": (torch.cat(output.decoder_attentions), _stack(output.decoder_hidden_states)),
-        "cross": (torch.cat(output.cross_attentions), torch.zeros(1, dtype=output.cross_attentions[0].dtype)),
+        "cross": (
+            weights_of(variant, torch.cat(output.cross_attentions))[:, :, : len(variant.target)],
+            torch.zeros(1, dtype=output.cross_attentions[0].dtype),
+        ),
     }
 
 
 def weights_of(variant: Variant, returned: Tensor) -> Tensor:
     """The weights (L, H, N, M), of what transformers returns as attentions.
 
-    Those of SqueezeBERT are the scores before the softmax. Those of LongT5's encoder, (L, blocks, H, size, 3·size), are
-    of blocks of queries, of which each sees its own keys and the blocks beside it.
+    Those of SqueezeBERT are the scores before the softmax, as are those of ProphetNet but for its decoder's own; the
+    rows of these after the text's are of streams that predict. Those of LongT5's encoder, (L, blocks, H, size, 3·size),
+    are of blocks of queries, of which each sees its own keys and the blocks beside it.
     """
     if returned.dim() == 5:
         layers, blocks, heads, size, _ = returned.shape
@@ -117,7 +121,8 @@ def weights_of(variant: Variant, returned: Tensor) -> Tensor:
                 block, at = query // size, query % size
                 whole[:, :, query, key] = returned[:, block, :, at, key - (block - 1) * size]
         return whole
-    return returned.softmax(-1) if variant.model.startswith("SqueezeBert") else returned
+    scores = variant.model.startswith(("SqueezeBert", "ProphetNet") if variant.target else "SqueezeBert")
+    return returned.softmax(-1) if scores else returned
 
 
 def ours_of(network: Network, variant: Variant) -> dict[Kind, Result]:

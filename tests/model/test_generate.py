@@ -99,6 +99,9 @@ MODELS = {
         IDS,
     ),
     "t5gemma": (all_variants()["t5gemma", "with a tied head"], IDS),
+    "prophetnet": (all_variants()["prophetnet", "encoder–decoder"], IDS),
+    "prophetnet, three streams": (all_variants()["prophetnet", "another activation, three streams"], IDS),
+    "prophetnet's decoder": (all_variants()["prophetnet", "a decoder alone"], PROMPT[:1]),
     "pegasus": (bart("PegasusForConditionalGeneration"), IDS),
     "a decoder": (bart("BartForCausalLM", is_encoder_decoder=False, forced_eos_token_id=None), PROMPT),
     "latent attention, experts": (all_variants()["deepseek_v3", "with a head"], PROMPT),
@@ -233,6 +236,9 @@ SPECS = {
     "alibi rounded": decoder(attention(ALiBi(bfloat16=True)), attention(ALiBi(bfloat16=True))),
     "relative buckets": decoder(*[attention(RelativeBuckets(8, 15, bidirectional=False))] * 2),
     "a table for each layer": decoder(*[attention(RelativeBuckets(8, 15, bidirectional=False, shared=False))] * 2),
+    "biases that queries make": decoder(
+        *[attention(RelativeBuckets(8, 5, bidirectional=False, shared=False, made=True))] * 2
+    ),
     "an encoder": decoder(
         attention(), attention(), positions=Learned(40), encoder=decoder(attention(window=EVERYTHING))
     ),

@@ -33,6 +33,7 @@ LENGTHS = (1, 4, 4, 9, 30)
         ("ministral3", "queries grow every four tokens"),
         ("esm", "masks within the text"),
         ("gemma4_text", "keys of earlier layers, numbers for each layer"),
+        ("prophetnet", "a decoder alone"),
     ],
     ids=str,
 )
@@ -89,7 +90,7 @@ def test_the_last_layer_needs_only_its_queries_and_keys(network: Network) -> Non
     """In a pack, and for one text without observers of hidden states; the weights stay the same."""
     ids, types = inputs(network)
     last = f"layers.{len(network.spec.layers) - 1}."
-    needed = ("attention.query", "attention.key", "attention.norm.", "attention.sinks")
+    needed = ("attention.query", "attention.key", "attention.relative.", "attention.norm.", "attention.sinks")
     fewer = {
         name: tensor
         for name, tensor in network.tensors.items()

@@ -110,7 +110,7 @@ def sides_of(
         )
     if clean.sort == "states":
         raise UsageError(
-            "the model has no head that predicts the next token or a label: there is no answer to move back",
+            f"{clean.why_states}: there is no answer to move back",
             hint="What can be measured instead: attnviz ablate, how its last hidden states change without a head.",
         )
     logits = [end_logits(each.plain.logits) for each in (clean, corrupt)]

@@ -138,7 +138,7 @@ def _predicted(
     backend, read = texts.backend, written[1] or written[0]
     first = len(read) - len(ids) - 1
     if backend.name == "native":
-        states = backend.run(written[0], (), written[1])[first : len(read) - 1]
+        states = backend.predicting_states(*written, first)[: len(ids)]
         step = max(1, _LOGITS // len(backend.language_head.matrix))
         native = backend
         pieces: Iterator[Tensor] = (native.next_logits(states[at : at + step]) for at in range(0, len(ids), step))

@@ -67,6 +67,10 @@ def require_predicting(backend: Native | Hosted, model: str) -> None:
         )
     if backend.network.spec.head is None:
         raise UsageError(f"contribution is to what is predicted next, and {model} predicts no tokens", hint=hint)
+    if backend.network.spec.streams:
+        from attnviz.model.inputs import BESIDE
+
+        raise UsageError(f"contribution is to what is predicted next by {model}: {BESIDE}", hint=hint)
 
 
 def one_stack_error(wanted: WeightsName, model: str) -> UsageError:

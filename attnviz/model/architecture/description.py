@@ -75,6 +75,8 @@ def _stack(spec: Spec) -> dict[str, str]:
     beside = spec.embedding.layers
     facts["beside"] = f"{beside.size:,} numbers for each token and layer, added behind its MLP" if beside else ""
     facts["adapter"] = _of_all(spec, lambda layer: f"{_mlp(layer.adapter.mlp)}, after the MLP" if layer.adapter else "")
+    if spec.streams:
+        facts["streams"] = f"that of the text; {spec.streams} beside it predict tokens, and are not shown"
     if spec.limit:
         facts["limit"] = f"{spec.limit:,} tokens"
     return {name: words for name, words in facts.items() if words}
@@ -155,8 +157,9 @@ def _position(spec: Spec, attention: AttentionSpec) -> str:
             parts.append(f"rotary, θ {theta:,.0f}{of}{pairs}{scaled}{also}")
         case ALiBi():
             parts.append("ALiBi, falling with the distance")
-        case RelativeBuckets(buckets, longest):
-            parts.append(f"a bias for each of {buckets} buckets of distance, up to {longest}")
+        case RelativeBuckets(buckets, longest, made=made):
+            own = ", which each query makes" if made else ""
+            parts.append(f"a bias for each of {buckets} buckets of distance, up to {longest}{own}")
         case Disentangled(span):
             parts.append(f"disentangled, {2 * span} relative vectors")
     return " and ".join(parts)

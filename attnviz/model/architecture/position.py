@@ -190,6 +190,18 @@ def relative_bias(table: Tensor, spec: RelativeBuckets) -> Bias:
     return bias
 
 
+def made_bias(biases: Tensor, spec: RelativeBuckets, first: int) -> Bias:
+    """Return the bias by bucket of key minus query, which each query has made: ``biases`` are (…, H, N, buckets), of
+    queries that stand from the position ``first`` on.
+    """
+
+    def bias(at: Tensor, to: Tensor) -> Tensor:
+        buckets = _bucket(to[None, :] - at[:, None], spec, biases.dtype)
+        return torch.gather(biases[..., at - first, :], -1, buckets.expand(*biases.shape[:-2], -1, -1))
+
+    return bias
+
+
 def _bucket(ahead: Tensor, spec: RelativeBuckets, dtype: torch.dtype) -> Tensor:
     """Return the bucket of each distance: half of the buckets hold one distance each, the rest grow logarithmically.
 

@@ -75,6 +75,8 @@ def _spec(spec: Spec) -> Iterator[tuple[str, TensorShape]]:
         yield from _norm("norm", spec.final_norm, (spec.width,))
     if spec.final_size:
         yield "project.weight", (spec.final_size, spec.width)
+    if spec.streams:
+        yield "streams.weight", (spec.streams, spec.width)
     match spec.layers[0].attention.position:
         case RelativeBuckets(buckets, shared=True):
             yield "relative.weight", (buckets, spec.layers[0].attention.heads)
@@ -194,8 +196,11 @@ def _attention(
     if spec.qk_norm:
         for name, heads in (("query", spec.heads), ("key", spec.kv_heads)) if own else (("query", spec.heads),):
             yield from _norm(f"{at}.{name}_norm", spec.qk_norm.norm, _normed(spec.qk_norm, heads, spec.head_size))
-    if isinstance(spec.position, RelativeBuckets) and not spec.position.shared:
-        yield f"{at}.relative.weight", (spec.position.buckets, spec.heads)
+    match spec.position:
+        case RelativeBuckets(buckets, made=True):
+            yield from _linear(f"{at}.relative", buckets * spec.heads, width, bias=True)
+        case RelativeBuckets(buckets, shared=False):
+            yield f"{at}.relative.weight", (buckets, spec.heads)
     if isinstance(spec.position, Disentangled) and not spec.position.shared:
         if spec.position.position_to_content:
             yield from _linear(f"{at}.position_query", queries, width, spec.bias)

@@ -44,9 +44,9 @@ FAMILIES = (
     "jais2", "jina_embeddings_v3", "llama", "llama4_text", "longt5", "luke", "m2m_100", "marian", "mbart",
     "megatron-bert", "ministral3", "mixtral", "modernbert", "mpnet", "mpt", "mvp", "nanochat", "nemotron",
     "nomic_bert", "olmo", "olmo2", "olmo3", "olmoe", "openai-gpt", "opt", "pegasus", "persimmon", "phi", "phi3",
-    "phimoe", "plbart", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "rembert", "roberta", "roberta-prelayernorm",
-    "roformer", "siglip_text_model", "squeezebert", "stablelm", "starcoder2", "switch_transformers", "t5",
-    "t5gemma", "umt5", "vaultgemma", "xglm", "xlm", "xlm-roberta-xl", "xmod",
+    "phimoe", "plbart", "prophetnet", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "rembert", "roberta",
+    "roberta-prelayernorm", "roformer", "siglip_text_model", "squeezebert", "stablelm", "starcoder2",
+    "switch_transformers", "t5", "t5gemma", "umt5", "vaultgemma", "xglm", "xlm", "xlm-roberta-xl", "xmod",
 )  # fmt: skip
 
 ALIASES: Mapping[str, str] = {

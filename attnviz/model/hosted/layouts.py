@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from attnviz.attention.kernel import Kind
 from attnviz.errors import UnsupportedModel
+from attnviz.model.inputs import OF_THE_TEXT
 
 
 @dataclass(frozen=True)
@@ -285,7 +286,7 @@ _LAYOUTS: Mapping[str, Layout] = {
         "in blocks of {block_size} tokens: 0 beyond; {num_global_tokens} vectors beside the text take a share",
         part=True,
     ),
-    "prophetnet": Layout(_scores, "the stream of the text: those that predict are left out"),
+    "prophetnet": Layout(_scores, OF_THE_TEXT),
     "reformer": Layout(
         _chunked,
         "in chunks where the text is long: 0 beyond",

@@ -15,6 +15,7 @@ from attnviz.attention.kernel import Kind
 from attnviz.encoding import Encoding
 from attnviz.errors import UnsupportedModel
 from attnviz.model.hosted.attention import RunFacts
+from attnviz.model.hosted.layouts import Layer, layout_of
 from attnviz.model.hosted.loaded import Loaded, has_no_head, hidden_states, last_hidden_state
 from attnviz.model.hosted.probes import EagerProbe, SdpaProbe
 from attnviz.model.hosted.row_sampler import OnHeads, OnRows, Sampler
@@ -83,8 +84,9 @@ class OwnAttention(Loaded):
             maps = getattr(output, OUTPUT_FIELDS[kind], None) or ()
             if numbers:
                 maps = _attending(maps, numbers[kind])
-            queries = self._shapes(encoding, target)[kind][0]
-            weights = [_of_blocks(part[0], queries) for part in maps if part is not None]
+            shape = self._shapes(encoding, target)[kind]
+            layers = (Layer(part, output, i, kind, shape, self.model.config, {}) for i, part in enumerate(maps))
+            weights = [self._matrix(layer) for layer in layers if layer.given is not None]
             if any(float(part.min()) < 0 or float(part.max()) > 1.01 for part in weights):
                 weights = [part.softmax(-1) for part in weights]  # they are the scores (SqueezeBERT)
             if self._has_sinks and all(float((part.sum(-1) - 1).abs().max()) < 0.01 for part in weights):
@@ -95,6 +97,12 @@ class OwnAttention(Loaded):
             hidden = states.get(kind)
             found[kind] = weights or None, torch.stack(hidden) if hidden else None
         return found
+
+    def _matrix(self, layer: Layer) -> Tensor:
+        """The weights (H, N, M) of a ``layer``, of what it hands in."""
+        layout = layout_of(self.model)
+        found: Tensor = layer.given if layout.catch else layout.matrix(layer)
+        return found[0]
 
     def _ask(self, encoding: Encoding, target: Encoding | None) -> EagerProbe:
         """Run the model with a probe of its eager function; it finds nothing in a model that attends by itself."""
@@ -162,16 +170,3 @@ class OwnAttention(Loaded):
 def _attending(maps: Sequence[Any], layers: Sequence[int]) -> Sequence[Any]:
     """Return the weights of ``layers`` among those of every layer; linear attention has maps of another kind."""
     return [maps[layer] for layer in layers] if len(maps) > len(layers) and max(layers) < len(maps) else maps
-
-
-def _of_blocks(weights: Tensor, length: int) -> Tensor:
-    """The weights (H, N, N) of N tokens, of those that blocks of queries give their own block of keys and one to each
-    side, (blocks, H, size, 3·size), as in LongT5; others are returned as they are.
-    """
-    if weights.dim() != 4:
-        return weights
-    blocks, heads, size, _ = weights.shape
-    found = weights.new_zeros(heads, blocks * size, (blocks + 2) * size)
-    for i, block in enumerate(weights):
-        found[:, i * size : (i + 1) * size, i * size : (i + 3) * size] = block
-    return found[:, :length, size : size + length]

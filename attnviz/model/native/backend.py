@@ -17,8 +17,9 @@ from attnviz.attention.kernel import Kind, Observer
 from attnviz.encoding import Encoding
 from attnviz.errors import InputError, ModelError
 from attnviz.model.architecture.spec import Spec
-from attnviz.model.inputs import require_finite, require_fit
+from attnviz.model.inputs import OF_THE_TEXT, require_finite, require_fit
 from attnviz.model.labels import Labels
+from attnviz.model.native.ahead import predicting_states
 from attnviz.model.native.classifier import ClassifierHead
 from attnviz.model.native.forward import KVCache, Network
 from attnviz.model.native.language_head import LanguageHead
@@ -76,8 +77,8 @@ class Native(Intervened):
         self.kinds: tuple[Kind, ...] = ("encoder", "decoder", "cross") if network.encoder else ("self",)
         own = start if network.encoder and network.spec.start is None else network.spec.start
         self.start = None if network.spec.wraps else own
-        limits = [spec.limit for spec in self._stacks() if spec.limit is not None]
-        self.limit = min(limits, default=None)
+        self.layout_note = OF_THE_TEXT if network.spec.streams else ""
+        self.limit = min((spec.limit for spec in self._stacks() if spec.limit is not None), default=None)
 
     def _stacks(self) -> list[Spec]:
         spec = self.network.spec
@@ -146,8 +147,23 @@ class Native(Intervened):
         with torch.inference_mode(mode=False):  # what is made in that mode is of no use to autograd
             return self._take_head()
 
+    def predicting_states(self, encoding: Encoding, target: Encoding | None, first: int) -> Tensor:
+        """Return the states (T − first, C) of which ``next_logits`` are made, from the token ``first`` on.
+
+        Raises:
+            InputError, ModelError: as ``run``.
+        """
+        network, read = self.network, target or encoding
+        if not network.spec.streams:
+            return self.run(encoding, (), target)[first:]
+        _require(network, read)
+        states = predicting_states(network, read.ids, first, self.run_encoder(encoding), self.interventions)
+        require_finite(states, network.tensors)
+        return states
+
     def next_logits(self, states: Tensor) -> Tensor:
-        """Return the logits (T, V) of the token that follows each, from the last hidden ``states`` (T, C) of ``run``.
+        """Return the logits (T, V) of the token that follows each, from the ``predicting_states`` (T, C); these are the
+        last hidden states of ``run`` where no stream predicts beside the text's.
 
         Raises:
             ModelError: as ``language_head``.

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from attnviz.model.architecture import position
-from attnviz.model.architecture.spec import Sinusoidal, Spec
+from attnviz.model.architecture.spec import Learned, Sinusoidal, Spec
 from attnviz.model.native.run import Run
 from attnviz.model.native.sublayers import Sublayers
 
@@ -63,6 +63,14 @@ class Embeddings(Sublayers):
         if embedding.kinds:
             found["kind"] = tensors["embed.kinds.weight"][torch.full_like(ids, embedding.kind)]
         return found
+
+    def placeholder(self, run: Run) -> Tensor:
+        """Return what stands for a token that is predicted by the first stream beside the text, (1, C)."""
+        embedding = self.spec.embedding
+        x = self.tensors["streams.weight"][-1:].to(self.dtype)  # the vectors begin with the second stream
+        if isinstance(embedding.positions, Learned):
+            x = x + self.tensors["embed.positions.weight"][run.positions + embedding.positions.offset]
+        return self._norm("embed.norm", embedding.norm, x) if embedding.norm else x
 
     def _token_vectors(self, ids: Tensor) -> Tensor:
         """The vectors of the tokens ``ids`` (T,), scaled."""

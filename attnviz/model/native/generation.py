@@ -18,6 +18,7 @@ from torch import Tensor
 from attnviz.attention.interventions import Intervention
 from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.inputs import require_token
+from attnviz.model.native.ahead import predicting_state
 from attnviz.model.native.forward import KVCache, Network
 from attnviz.model.native.language_head import LanguageHead
 
@@ -175,7 +176,7 @@ def generate(
         count = min(count, network.spec.limit + 1 - given)  # the last token is not read again
     while len(read) < given + count:
         states = network(fresh, type_ids, memory=memory, past=past, interventions=interventions)
-        scores = head(states[-1])  # (vocabulary,)
+        scores = head(predicting_state(network, states, past, memory, interventions))  # (vocabulary,)
         token = int(allowed(rules, scores, read, ids, given, given + count).argmax())
         read, fresh, type_ids = [*read, token], [token], ()
         if token in rules.stop:

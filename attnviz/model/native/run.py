@@ -43,6 +43,12 @@ class KVCache:
         self._read[at] = k, v
         return k, v
 
+    def copy(self) -> KVCache:
+        """Return a cache of the same tokens, which may read others than this one."""
+        found = KVCache()
+        found.length, found._read = self.length, dict(self._read)
+        return found
+
     def keep_queries(self, at: str, q: Tensor) -> None:
         """Keep the queries (H, T, D) of new tokens, if queries are kept."""
         if self._queries is not None:
@@ -158,9 +164,10 @@ class Run:
 
         Without ``v`` the weights are only shown to the observers; the result is (T, 0).
         """
+        size = own.spec.head_size  # queries may carry their biases, too
         context = attend(
-            q,
-            k,
+            q[..., :size],
+            k[..., :size],
             k[..., :0] if v is None else v,
             scale=own.spec.scale,
             window=own.window,

@@ -48,6 +48,11 @@ class Sublayers(MLPs):
         k = self._split(f"{at}.key", spec, spec.kv_heads, made)
         if latent:
             k = torch.cat((k, shared.expand(spec.kv_heads, -1, -1)), -1)
+        if isinstance(spec.position, RelativeBuckets) and spec.position.made:
+            # Each query carries its biases behind its numbers, where keys are 0.
+            biases = torch.unflatten(self._linear(f"{at}.relative", x), -1, (spec.position.buckets, spec.heads))
+            q = torch.cat((q, biases.permute(2, 0, 1)), -1)  # (T, buckets, H) → (H, T, buckets)
+            k = functional.pad(k, (0, spec.position.buckets))
         if not valued:
             return q, k, None
         made = made if spec.keys_as_values else self._linear(f"{at}.value", looked)
@@ -102,6 +107,9 @@ class Sublayers(MLPs):
             case ALiBi() as slopes:
                 alibi = position.alibi_bias(spec.heads, slopes)
                 return lambda _q, _k: alibi
+            case RelativeBuckets(made=True) as buckets:
+                size = spec.head_size  # the queries are the last of the text that the keys are of
+                return lambda q, k: position.made_bias(q[..., size:], buckets, k.shape[-2] - q.shape[-2])
             case RelativeBuckets() as buckets:
                 own = table if buckets.shared else self.tensors[f"{at}.relative.weight"]
                 relative = position.relative_bias(own, buckets)

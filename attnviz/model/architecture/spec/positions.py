@@ -162,13 +162,15 @@ class RelativeBuckets:
     """Add a learned bias per bucket of distance and head to the scores (Raffel et al. 2020).
 
     ``bidirectional`` gives half of the buckets to earlier keys, half to later ones. ``shared``: one table serves all
-    layers; otherwise each has its own (Chung et al. 2023).
+    layers; otherwise each has its own (Chung et al. 2023). ``made``: each query has biases of its own, which a matrix
+    of the layer makes of its state (Qi et al. 2020).
     """
 
     buckets: int
     max_distance: int
     bidirectional: bool
     shared: bool = True
+    made: bool = False
 
 
 @dataclass(frozen=True)

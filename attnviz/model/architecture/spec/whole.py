@@ -91,6 +91,8 @@ class Spec:
         blocks: the names, within a layer, of its matrices that are zero beside blocks along the diagonal, and the
             number of these blocks (SqueezeBERT).
         language: the language whose tensors are used, of a model that has some for each.
+        streams: how many streams predict beside that of the text, each with a vector in the place of tokens'. In the
+            first, what predicts a token stands at its place and sees the text before it (Qi et al. 2020).
     """
 
     width: int
@@ -106,6 +108,7 @@ class Spec:
     apart: bool = False
     blocks: tuple[tuple[str, int], ...] = ()
     language: str | None = None
+    streams: int = 0
 
     def with_layers(self, change: Callable[[LayerSpec], LayerSpec]) -> Spec:
         """The same model with other layers: what ``change`` makes of each."""
@@ -116,7 +119,8 @@ class Spec:
         """The number of positions that the model has; None if it has no such limit."""
         positions, turns = self.embedding.positions, [layer.attention.position for layer in self.layers]
         counts = [turn.table for turn in turns if isinstance(turn, Rotary) and turn.table]
-        return min([positions.count, *counts] if positions else counts, default=None)
+        # What predicts a token needs its position, too.
+        return min([positions.count - (self.streams > 0), *counts] if positions else counts, default=None)
 
     @property
     def causal(self) -> bool:
