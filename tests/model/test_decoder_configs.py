@@ -13,6 +13,9 @@ from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import Spec
 from attnviz.model.families import find_family
 from tests.model.published import PUBLISHED
+from tests.model.published_newer import NEWER
+
+KNOWN = PUBLISHED | NEWER
 
 
 def read(config: dict[str, Any]) -> Spec:
@@ -26,7 +29,7 @@ def written(config: dict[str, Any]) -> dict[str, Any]:
     return kind(**{name: value for name, value in copied.items() if name != "model_type"}).to_dict()
 
 
-@pytest.mark.parametrize("config", PUBLISHED.values(), ids=PUBLISHED.keys())
+@pytest.mark.parametrize("config", KNOWN.values(), ids=KNOWN.keys())
 def test_a_published_config_is_read_as_transformers_reads_it(config: dict[str, Any]) -> None:
     spec = read(config)
     assert spec == read(written(config))
@@ -34,7 +37,7 @@ def test_a_published_config_is_read_as_transformers_reads_it(config: dict[str, A
     assert spec.causal
 
 
-@pytest.mark.parametrize("config", PUBLISHED.values(), ids=PUBLISHED.keys())
+@pytest.mark.parametrize("config", KNOWN.values(), ids=KNOWN.keys())
 def test_what_a_config_says_beyond_is_refused_by_name(config: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedModel, match="mystery = 3"):
         read({**config, "mystery": 3})

@@ -22,6 +22,8 @@ _HARMLESS = frozenset({
     "summary_proj_to_labels", "summary_type", "summary_use_proj", "task_specific_params", "tie_encoder_decoder",
     "tie_word_embeddings", "tokenizer_class", "torch_dtype", "torchscript", "transformers_version",
     "unk_token_id", "use_bfloat16", "use_cache",
+    # How it was trained and is run: over several devices, with losses of a router, with a kind of cache.
+    "cache_implementation", "output_router_logits", "pretraining_tp", "router_aux_loss_coef",
     # Of other programs, and of training.
     "_flash_attn_2_enabled", "neftune_noise_alpha", "transformers.js_config", "unsloth_fixed", "unsloth_version",
     "use_reentrant_checkpointing",

@@ -44,7 +44,7 @@ def spec(config: Config) -> Spec:
     config.expect("slow_but_exact", False)  # where it is set, transformers leaves out two biases
     config.ignore(
         "attention_softmax_in_fp32", "bias_dropout_fusion", "hidden_dropout", "masked_softmax_fusion", "offset_alibi",
-        "pretraining_tp", "seq_length", "skip_bias_add", "skip_bias_add_qkv",
+        "seq_length", "skip_bias_add", "skip_bias_add_qkv",
     )  # fmt: skip
     norm = LayerNorm(config.number("layer_norm_epsilon", 1e-5))
     size = width // heads

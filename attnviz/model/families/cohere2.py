@@ -65,4 +65,4 @@ def _expect_what_was_trained(config: Config) -> None:
     for name in ("use_embedding_sharing", "use_gated_activation", "use_parallel_block"):
         config.expect(name, True)
     # These cut the work otherwise, or say again what ``sliding_window_pattern`` says.
-    config.ignore("cache_implementation", "layer_switch", "use_parallel_embedding")
+    config.ignore("layer_switch", "use_parallel_embedding")

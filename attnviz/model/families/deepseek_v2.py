@@ -83,10 +83,7 @@ def deepseek_spec(
     """The facts of DeepSeek's kin, whose first layers are ``dense``; the last arguments are defaults."""
     config.decoder()
     config.expect("moe_layer_freq", 1)
-    config.ignore(
-        "aux_loss_alpha", "ep_size", "head_dim", "output_router_logits", "pretraining_tp", "qk_head_dim",
-        "router_aux_loss_coef", "seq_aux",
-    )  # fmt: skip
+    config.ignore("aux_loss_alpha", "ep_size", "head_dim", "qk_head_dim", "seq_aux")
     norm = PreNorm(RMSNorm(config.number("rms_norm_eps", eps)))
     first = config.count("first_k_dense_replace", first)
     return Spec(

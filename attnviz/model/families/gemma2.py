@@ -34,7 +34,7 @@ def spec(config: Config) -> Spec:
     config.decoder()
     config.expect("use_bidirectional_attention", False)
     # Older names, which transformers passes over.
-    config.ignore("cache_implementation", "hidden_act", "sliding_window_size")
+    config.ignore("hidden_act", "sliding_window_size")
     heads, size, width = (
         config.size("num_attention_heads", 8),
         config.size("head_dim", 256),

@@ -33,7 +33,7 @@ def spec(config: Config) -> Spec:
     config.decoder()
     config.expect("use_bidirectional_attention", False)
     config.expect("attn_logit_softcapping", None)
-    config.ignore("_sliding_window_pattern", "cache_implementation")  # the first is only ever written
+    config.ignore("_sliding_window_pattern")  # it is only ever written
     heads, width = config.size("num_attention_heads", 8), config.size("hidden_size", 2304)
     bias = config.flag("attention_bias")
     norm = RMSNorm(config.number("rms_norm_eps", 1e-6), offset=1.0)

@@ -45,9 +45,7 @@ NAMES = {
 def spec(config: Config) -> Spec:
     """The facts of a gpt-oss; absent attributes have the values of transformers' ``GptOssConfig``."""
     config.decoder()
-    config.ignore(
-        "output_router_logits", "router_aux_loss_coef", "hidden_act", "initial_context_length", "experts_per_token"
-    )
+    config.ignore("hidden_act", "initial_context_length", "experts_per_token")
     config.only("swiglu_alpha", 1.702)  # that of quick_gelu
     heads, width = config.size("num_attention_heads", 64), config.size("hidden_size", 2880)
     size, bias = config.size("head_dim", 64), config.flag("attention_bias", True)

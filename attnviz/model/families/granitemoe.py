@@ -21,7 +21,6 @@ NAMES = {
 
 def spec(config: Config) -> Spec:
     """The facts of a Granite MoE; absent attributes have the values of transformers' ``GraniteMoeConfig``."""
-    config.ignore("output_router_logits", "router_aux_loss_coef")
     config.only("mlp_bias", False)
     found = granite.spec(config)
     size, activation = found.layers[0].mlp.size, config.activation("hidden_act", "silu")

@@ -43,7 +43,7 @@ def spec(config: Config) -> Spec:
     if config.count("num_local_experts", 8):
         found = granitemoeshared.spec(config)
     else:
-        config.ignore("num_experts_per_tok", "intermediate_size", "output_router_logits", "router_aux_loss_coef")
+        config.ignore("num_experts_per_tok", "intermediate_size")
         config.only("mlp_bias", False)
         mlp = GatedMLP(config.size("shared_intermediate_size"), config.activation("hidden_act", "silu"))
         found = granite.spec(config).with_layers(lambda layer: replace(layer, mlp=mlp))

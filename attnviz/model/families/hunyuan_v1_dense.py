@@ -29,10 +29,20 @@ def spec(config: Config) -> Spec:
         "pad_id", "sep_id", "text_end_id", "text_start_id",
         "add_classification_head", "class_num", "pool_type",  # of heads
         "cla_share_factor", "dense_list",  # of what ``use_cla`` and the heads would need
+        # of pictures, and of the experts of its larger kin
+        "anyres_pooling_size", "anyres_vit_max_image_size", "anyres_vit_two_views", "num_media_embeds",
+        "skip_cls_token", "vit_add_patchemb_bias", "vit_input_resolution", "vit_mapping_type", "vit_norm_type",
+        "vit_patch", "vit_path", "vit_remove_prenorm", "vit_token", "vit_type", "vit_used_rms_norm", "xdrope_section",
+        "group_limited_greedy", "kv_lora_rank", "moe_drop_tokens", "moe_intermediate_size", "moe_layer_num_skipped",
+        "moe_random_routing_dropped_token", "moe_topk", "n_group", "norm_topk_prob", "num_shared_expert", "q_lora_rank",
+        "qk_nope_head_dim", "qk_rope_head_dim", "routed_scaling_factor", "topk_group", "v_head_dim",
     )  # fmt: skip
     for name, value in (("mlp_bias", False), ("norm_type", "rms"), ("use_cla", False), ("use_qk_norm", True)):
         config.only(name, value)
     config.only("use_rotary_pos_emb", True)
+    config.only("num_experts", 1)
+    for name in ("position_embedding_xdrope", "use_mixed_mlp_moe", "use_mla"):
+        config.only(name, False)
     found = llama_spec(config, partial(rotary, alpha=True))
     config.only("attention_head_dim", found.layers[0].attention.head_size)
     norms = QKNorm(found.layers[0].norms.norm, rotated=True)

@@ -70,7 +70,7 @@ def spec(config: Config) -> Spec:
 def llama_spec(config: Config, turn: Callable[[Config, int], Rotary] = rotary) -> Spec:
     """The facts of Llama's kin; ``turn`` reads the rotary positions for heads of a size."""
     config.decoder()
-    config.ignore("is_llama_config", "max_window_layers", "pretraining_tp", "residual_dropout")
+    config.ignore("is_llama_config", "max_window_layers", "residual_dropout")
     config.expect("clip_qkv", None)
     config.only("rope_interleaved", False)
     heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)

@@ -44,7 +44,7 @@ NAMES = {
 def spec(config: Config) -> Spec:
     """The facts of a Llama 4; absent attributes have the values of transformers' ``Llama4TextConfig``."""
     config.decoder()
-    config.ignore("output_router_logits", "router_aux_loss_coef", "router_jitter_noise", "for_llm_compression")
+    config.ignore("router_jitter_noise", "for_llm_compression", "for_llm_compressor")
     width, activation = config.size("hidden_size", 5120), config.activation("hidden_act", "silu")
     norm = RMSNorm(config.number("rms_norm_eps", 1e-5))
     expert = GatedMLP(config.size("intermediate_size", 8192), activation)

@@ -28,7 +28,7 @@ NAMES = {
 def spec(config: Config) -> Spec:
     """The facts of a Mixtral; absent attributes have the values of transformers' ``MixtralConfig``."""
     config.decoder()
-    config.ignore("output_router_logits", "router_aux_loss_coef", "router_jitter_noise")
+    config.ignore("router_jitter_noise")
     heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
     size = config.head_size(width, heads)
     norm = RMSNorm(config.number("rms_norm_eps", 1e-5))

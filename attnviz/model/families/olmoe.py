@@ -26,7 +26,6 @@ NAMES = {**names_without(DECODER_NAMES, ".mlp."), **QK_NORM_NAMES, **expert_name
 def spec(config: Config) -> Spec:
     """The facts of an OLMoE; absent attributes have the values of transformers' ``OlmoeConfig``."""
     config.decoder()
-    config.ignore("output_router_logits", "router_aux_loss_coef")
     heads, width = config.size("num_attention_heads", 16), config.size("hidden_size", 2048)
     size, bias = config.head_size(width, heads), config.flag("attention_bias")
     norm = RMSNorm(config.number("rms_norm_eps", 1e-5))

@@ -36,7 +36,7 @@ NAMES: Names = {
 def spec(config: Config) -> Spec:
     """The facts of a Persimmon; absent attributes have the values of transformers' ``PersimmonConfig``."""
     config.decoder()
-    config.ignore("pretraining_tp", "rms_norm_eps")  # of a Llama, which its config began as
+    config.ignore("rms_norm_eps")  # of a Llama, which its config began as
     heads = config.size("num_attention_heads", 64)
     width = config.width("hidden_size", 4096, heads)
     size = width // heads

@@ -36,7 +36,7 @@ NAMES = {
 def spec(config: Config) -> Spec:
     """The facts of a Phi-3.5 MoE; absent attributes have the values of transformers' ``PhimoeConfig``."""
     config.decoder()
-    config.ignore("output_router_logits", "router_aux_loss_coef", "input_jitter_noise")
+    config.ignore("input_jitter_noise")
     heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
     size, bias = config.head_size(width, heads), config.flag("attention_bias")
     norm = LayerNorm(config.number("rms_norm_eps", 1e-5))

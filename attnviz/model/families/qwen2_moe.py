@@ -35,7 +35,6 @@ NAMES = {
 def spec(config: Config) -> Spec:
     """The facts of a Qwen2 MoE; absent attributes have the values of transformers' ``Qwen2MoeConfig``."""
     config.decoder()
-    config.ignore("output_router_logits", "router_aux_loss_coef")
     heads, width = config.size("num_attention_heads", 16), config.size("hidden_size", 2048)
     size = config.head_size(width, heads)
     norm = RMSNorm(config.number("rms_norm_eps", 1e-6))

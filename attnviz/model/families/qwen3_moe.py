@@ -29,7 +29,7 @@ NAMES = {**DECODER_NAMES, **QK_NORM_NAMES, **expert_names("layers.{}.mlp")}
 def spec(config: Config) -> Spec:
     """The facts of a Qwen3 MoE; absent attributes have the values of transformers' ``Qwen3MoeConfig``."""
     config.decoder()
-    config.ignore("output_router_logits", "router_aux_loss_coef", "max_window_layers")
+    config.ignore("max_window_layers")
     heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 2048)
     size, bias = config.head_size(width, heads), config.flag("attention_bias")
     norm = RMSNorm(config.number("rms_norm_eps", 1e-6))

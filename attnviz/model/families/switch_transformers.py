@@ -33,8 +33,8 @@ def spec(config: Config) -> Spec:
     found = t5.spec(config)
     config.expect("add_cross_attention", False)
     config.ignore(
-        "router_z_loss_coef", "router_aux_loss_coef", "router_jitter_noise", "add_router_probs", "router_dtype",
-        "router_ignore_padding_tokens", "encoder_sparse_step", "decoder_sparse_step", "output_router_logits",
+        "router_z_loss_coef", "router_jitter_noise", "add_router_probs", "router_dtype",
+        "router_ignore_padding_tokens", "encoder_sparse_step", "decoder_sparse_step",
     )  # fmt: skip
     mlp = found.layers[0].mlp
     experts = Experts(

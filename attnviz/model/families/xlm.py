@@ -52,7 +52,8 @@ NAMES: Names = {
 _HARMLESS = (
     "dropout", "attention_dropout", "embed_init_std", "init_std", "sinusoidal_embeddings", "asm", "asm_cutoffs",
     "asm_div_value", "bos_index", "eos_index", "unk_index", "mask_index", "lang_id", "langs", "id2lang", "lgs",
-    "start_n_top", "end_n_top", "share_inout_emb", "encoder_only", "fp16", "amp", "bptt", "clip_grad_norm", "optimizer",
+    "start_n_top", "end_n_top", "share_inout_emb", "same_enc_dec", "encoder_only", "fp16", "amp", "bptt",
+    "clip_grad_norm", "optimizer",
     "group_by_size", "lg_sampling_factor", "max_batch_size", "batch_size", "tokens_per_batch", "max_vocab", "min_count",
     "sample_alpha", "mlm_steps", "clm_steps", "word_blank", "word_dropout", "word_keep", "word_mask", "word_pred",
     "word_mask_keep_rand", "word_rand", "word_shuffle", "context_size", "attention_setting", "max_len",
