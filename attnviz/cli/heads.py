@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from attnviz.cli import source
 from attnviz.cli.answers import AnswerOptions, give_answer
 from attnviz.cli.documents import DocumentOptions, read_texts
 from attnviz.cli.options import VIEW, ModelOptions, spread
@@ -74,10 +75,13 @@ def heads(
         return
     loaded = model.load()
     if not inputs:
-        give_answer(loaded.heads(role=role, clusters=into, seed=seed), answer)
+        found = loaded.heads(role=role, clusters=into, seed=seed)
+        source.explain(loaded)
+        give_answer(found, answer)
         return
     with read_texts(inputs, documents) as (texts, progress):
         found = loaded.heads(texts, role=role, clusters=into, seed=seed, on_progress=progress)
+    source.explain(loaded)
     give_answer(found, answer)
 
 

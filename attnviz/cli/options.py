@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -70,7 +71,11 @@ class ModelOptions:
     ] = None
 
     def load(self) -> Model:
-        """The model; said is what ``warn`` says."""
+        """The model, loaded once; said is what ``warn`` says."""
+        return self._loaded
+
+    @cached_property
+    def _loaded(self) -> Model:
         from attnviz.interface import load
 
         self.warn()

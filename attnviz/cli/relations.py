@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attnviz.cli import console
+from attnviz.cli import console, source
 from attnviz.cli.answers import AnswerOptions, give_answer
 from attnviz.cli.documents import require_installed, standard_input
 from attnviz.cli.options import ModelOptions, spread
@@ -62,10 +62,10 @@ def relations(
     from attnviz.cli.corpus_progress import corpus_progress
     from attnviz.interface.treebanks import find_relations
 
-    treebank = read_trees(_sentences(treebanks))
+    treebank, loaded = read_trees(_sentences(treebanks)), model.load()
     with corpus_progress(console.errors(), None) as progress:
         found = find_relations(
-            model.load(),
+            loaded,
             treebank,
             relations=relation or (),
             merge_subtypes=merge_subtypes,
@@ -74,6 +74,7 @@ def relations(
             on_progress=progress.worked,
             source=few(treebanks),
         )
+    source.explain(loaded)
     give_answer(found, answer)
     if treebank.broken:
         raise SomeFailed(

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+from weakref import WeakSet
 
 from attnviz.cli import console
 from attnviz.cli.options import ModelOptions, TextOptions
@@ -142,8 +143,14 @@ def _refuse_both(record: str) -> NoReturn:
     )
 
 
+_explained: WeakSet[Model] = WeakSet()
+
+
 def explain(model: Model) -> None:
-    """Say why the model is hosted or observed, where it is; and what is not read."""
+    """Say why the model is hosted or observed, where it is, and what is not read; once of a model."""
+    if model in _explained:
+        return
+    _explained.add(model)
     if model.backend.name == "observed":
         console.note(f"observed: the model attends by itself, these are its own weights ({model.reason})")
     elif model.reason:

@@ -12,7 +12,7 @@ class About:
 
     Args:
         model: the model's name.
-        backend: how the model ran, ``native`` or ``hosted``.
+        backend: how the model ran, ``native``, ``hosted`` or ``observed``.
         dtype: the type of its numbers.
         inputs: the files, folders and addresses as they were given.
         revision: the model's commit.

@@ -63,6 +63,25 @@ def test_a_picture_says_it(
     assert NOTE in " ".join(said).replace("\n", " ")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["heads"], ["heads", "TEXTS"], ["find", S, "--from", "bank"], ["compare", S, S.replace("bank", "company")]],
+    ids=lambda command: " ".join(command)[:12],
+)
+def test_answers_say_it_once(run: Run, longformer: Path, command: list[str], tmp_path: Path) -> None:
+    tmp_path.joinpath("a.txt").write_text(S)
+    result = run(*(tmp_path if each == "TEXTS" else each for each in command), "-m", longformer)
+    assert result.code == 0, result.said
+    assert result.said.count("observed: the model attends by itself, these are its own weights") == 1
+
+
+def test_a_corpus_says_it(run: Run, longformer: Path, tmp_path: Path) -> None:
+    tmp_path.joinpath("a.txt").write_text(S)
+    result = run("batch", tmp_path / "a.txt", "-o", tmp_path / "out", "-m", longformer)
+    assert result.code == 0, result.said
+    assert "observed: the model attends by itself, these are its own weights" in words(result.out)
+
+
 def test_models_and_check_say_it(run: Run, longformer: Path) -> None:
     planned = run("models", longformer)
     assert planned.lines[0] == "longformer · longformer · observed"

@@ -60,6 +60,8 @@ def _counts(corpus: Corpus, about: About) -> RenderableType:
         line.append(f"\nno function words of {clean(language_name(language))} are known: all words count", "not bold")
     if counts.left_out:
         line.append(f"\n{counts.left_out}", "not bold dim")
+    if about.backend == "observed":
+        line.append("\nobserved: the model attends by itself, these are its own weights", "not bold dim")
     if about.passed:
         line.append(f"\n✓ {clean(about.check)}", "not bold green")
     return line
