@@ -53,15 +53,15 @@ FAST = ("idefics3", "llava", "qwen2_vl", "qwen3_vl")
 KINDS = [pytest.param(kind, marks=() if kind in FAST else pytest.mark.slow) for kind in sorted(TOWERS)]
 
 
-def small(kind: str) -> Any:
-    """A tiny random larger model, with a head where there is one."""
+def small(kind: str, **text: Any) -> Any:
+    """A tiny random larger model, with a head where there is one, whose text model is as ``text`` says."""
     made = CONFIG_MAPPING[kind]
     usual = made()
     own = getattr(usual, "text_config", None) or usual.get_text_config()
     said = usual.to_dict()
-    parts: dict[str, Any] = {"text_config": {"model_type": own.model_type, **sizes(own)}}
-    if "mrope" in str(own.to_dict()) or kind.startswith("qwen2"):
-        parts["text_config"]["rope_parameters"] = _TURNS
+    parts: dict[str, Any] = {"text_config": {"model_type": own.model_type, **sizes(own), **text}}
+    if "mrope" in str(own.to_dict()) or kind.startswith(("qwen2", "glm")):
+        parts["text_config"]["rope_parameters"] = _TURNS | ({"mrope_section": [1, 1, 0]} if kind == "glm4v_moe" else {})
     for name in said.keys() - {"text_config"}:
         if name.endswith("_config") and isinstance(said[name], dict):
             part = said[name]
@@ -135,6 +135,18 @@ def test_the_weights_are_found_under_each_name(body: str, head: str, tmp_path: P
     assert found.backend.unread == ()
     assert torch.equal(torch.as_tensor(found.attend(TEXT).weights), torch.as_tensor(expected.attend(TEXT).weights))
     assert found.attend(TEXT, generate=3).tokens == expected.attend(TEXT, generate=3).tokens
+
+
+def test_experts_may_be_stored_transposed(tmp_path: Path) -> None:
+    """As published Qwen3-VL MoEs have them."""
+    folder = tiny.save(tmp_path / "model", small("qwen3_vl_moe", moe_intermediate_size=12))
+    expected = attnviz.load(folder).attend(TEXT).weights
+    tensors = load_file(folder / "model.safetensors")
+    tensors |= {name: tensor.mT.contiguous() for name, tensor in tensors.items() if ".experts." in name}
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    found = attnviz.load(folder)
+    torch.testing.assert_close(torch.as_tensor(found.attend(TEXT).weights), torch.as_tensor(expected))
+    assert found.check(TEXT).passed
 
 
 @pytest.mark.parametrize("kind", sorted(TOWERS))

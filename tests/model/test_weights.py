@@ -275,7 +275,22 @@ def test_the_angles_of_an_esm_are_those_of_its_files(at: str, tmp_path: Path) ->
 
 
 SPELT_TWICE = {
-    **dict.fromkeys(("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "phimoe", "granitemoe"), "with a tied head"),
+    **dict.fromkeys(
+        (
+            "mixtral",
+            "qwen2_moe",
+            "qwen3_moe",
+            "olmoe",
+            "phimoe",
+            "granitemoe",
+            "ernie4_5_moe",
+            "minimax_m2",
+            "hunyuan_v1_moe",
+            "flex_olmo",
+            "solar_open",
+        ),
+        "with a tied head",
+    ),
     **dict.fromkeys(("gte", "nomic_bert", "jina_embeddings_v3"), "with a head"),
 }
 

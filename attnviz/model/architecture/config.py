@@ -231,11 +231,11 @@ class Config:
         kinds = ["sliding_attention" if window and i >= below else "full_attention" for i in range(count)]
         return self.layer_windows(window, kinds)
 
-    def experts(self, name: str, count: int, chosen: int) -> tuple[int, int]:
+    def experts(self, name: str, count: int, chosen: int, *, chosen_by: str = "num_experts_per_tok") -> tuple[int, int]:
         """Return how many experts there are, by the attribute ``name``, and how many of them read a token."""
-        count, chosen = self.size(name, count), self.size("num_experts_per_tok", chosen)
+        count, chosen = self.size(name, count), self.size(chosen_by, chosen)
         if chosen > count:
-            raise ModelError(f"config.json: num_experts_per_tok is {chosen}, of {count} experts")
+            raise ModelError(f"config.json: {chosen_by} is {chosen}, of {count} experts")
         return count, chosen
 
     def only(self, name: str, allowed: Any) -> None:

@@ -15,7 +15,7 @@ several, cut by ``weights.take``:
 - ``….gate_up``: the gate, then the rest; ``….up_gate``: the other way round;
 - ``….gate_up_pairs``: of each unit its gate, then its rest;
 - ``….experts.…``: of all experts, in the first axis;
-- ``….T`` at the end: the matrix is stored transposed;
+- ``….T`` at the end: the matrix is stored transposed; ``….T?``: if its shape says so;
 - ``….blocks`` at the end: blocks along its diagonal are stored, as a convolution of single tokens in groups.
 
 Of their names, a second ``{}`` is the head or the expert: the tensors of all of them are one of ours. ``{language}``
@@ -25,33 +25,49 @@ is the language that the spec names.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from attnviz.errors import ModelError, UnsupportedModel, did_you_mean, short
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import Classifier, Dense, Embedding, Head, LayerSpec, Spec
+from attnviz.model.architecture.spec import Classifier, Spec
+from attnviz.model.families.shared.names import DECODER_NAMES as DECODER_NAMES
+from attnviz.model.families.shared.names import LAYER_NORM_NAMES as LAYER_NORM_NAMES
+from attnviz.model.families.shared.names import QK_NORM_NAMES as QK_NORM_NAMES
+from attnviz.model.families.shared.names import Names as Names
+from attnviz.model.families.shared.names import both as both
+from attnviz.model.families.shared.names import expert_names as expert_names
+from attnviz.model.families.shared.names import names_with as names_with
+from attnviz.model.families.shared.names import names_without as names_without
+from attnviz.model.families.shared.parts import TOKEN_CLASSIFIER as TOKEN_CLASSIFIER
+from attnviz.model.families.shared.parts import TWO_STACKS_CLASSIFIER as TWO_STACKS_CLASSIFIER
+from attnviz.model.families.shared.parts import decoder_spec as decoder_spec
+from attnviz.model.families.shared.parts import grouped_attention as grouped_attention
+from attnviz.model.families.shared.parts import last_token_classifier as last_token_classifier
 from attnviz.model.towers import PREFIXES, TOWERS, text_config
 
 FAMILIES = (
     "albert", "apertus", "arcee", "bart", "bert", "bert-generation", "bigbird_pegasus", "biogpt", "blenderbot",
     "blenderbot-small", "bloom", "clip_text_model", "codegen", "cohere", "cohere2", "ctrl", "cwm", "data2vec-text",
-    "deberta", "deberta-v2", "deepseek_v2", "deepseek_v3", "distilbert", "electra", "ernie", "ernie4_5", "esm",
-    "eurobert", "exaone4", "falcon", "flaubert", "fsmt", "gemma", "gemma2", "gemma3_text", "gemma4_text", "glm",
-    "glm4", "glm4_moe", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gpt_neox_japanese", "gpt_oss", "gptj",
-    "granite", "granitemoe", "granitemoehybrid", "granitemoeshared", "gte", "helium", "hunyuan_v1_dense", "ibert",
-    "jais2", "jina_embeddings_v3", "llama", "llama4_text", "longt5", "luke", "m2m_100", "marian", "mbart",
-    "megatron-bert", "ministral3", "mixtral", "modernbert", "mpnet", "mpt", "mvp", "nanochat", "nemotron",
-    "nomic_bert", "olmo", "olmo2", "olmo3", "olmoe", "openai-gpt", "opt", "pegasus", "persimmon", "phi", "phi3",
-    "phimoe", "plbart", "prophetnet", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "rembert", "roberta",
-    "roberta-prelayernorm", "roformer", "siglip_text_model", "squeezebert", "stablelm", "starcoder2",
-    "switch_transformers", "t5", "t5gemma", "umt5", "vaultgemma", "xglm", "xlm", "xlm-roberta-xl", "xmod",
+    "deberta", "deberta-v2", "deepseek_v2", "deepseek_v3", "distilbert", "electra", "ernie", "ernie4_5", "ernie4_5_moe",
+    "esm", "eurobert", "exaone4", "falcon", "flaubert", "flex_olmo", "fsmt", "gemma", "gemma2", "gemma3_text",
+    "gemma4_text", "glm", "glm4", "glm4_moe", "glm4v_text", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox",
+    "gpt_neox_japanese", "gpt_oss", "gptj", "granite", "granitemoe", "granitemoehybrid", "granitemoeshared", "gte",
+    "helium", "hunyuan_v1_dense", "hunyuan_v1_moe", "ibert", "jais2", "jina_embeddings_v3", "llama", "llama4_text",
+    "longt5", "luke", "m2m_100", "marian", "mbart", "megatron-bert", "minimax_m2", "ministral3", "mixtral",
+    "modernbert", "mpnet", "mpt", "mvp", "nanochat", "nemotron", "nomic_bert", "olmo", "olmo2", "olmo3", "olmoe",
+    "openai-gpt", "opt", "pegasus", "persimmon", "phi", "phi3", "phimoe", "plbart", "prophetnet", "qwen2", "qwen2_moe",
+    "qwen3", "qwen3_moe", "rembert", "roberta", "roberta-prelayernorm", "roformer", "siglip_text_model", "solar_open",
+    "squeezebert", "stablelm", "starcoder2", "switch_transformers", "t5", "t5gemma", "umt5", "vaultgemma", "xglm",
+    "xlm", "xlm-roberta-xl", "xmod",
 )  # fmt: skip
 
 ALIASES: Mapping[str, str] = {
     "camembert": "roberta",
     "gemma4_unified_text": "gemma4_text",
+    "glm4v_moe_text": "glm4_moe",
+    "glm_ocr_text": "glm4v_text",
     "internlm3": "llama",
     "iquestcoder": "llama",
     "ministral": "llama",
@@ -59,6 +75,7 @@ ALIASES: Mapping[str, str] = {
     "mt5": "t5",
     "qwen2_5_vl_text": "qwen2",
     "qwen2_vl_text": "qwen2",
+    "qwen3_vl_moe_text": "qwen3_moe",
     "qwen3_vl_text": "qwen3",
     "seed_oss": "llama",
     "smollm3": "llama",
@@ -70,38 +87,6 @@ UNSUPPORTED: Mapping[str, str] = {
     "xlnet": "two streams, and relative positions by projected sines with biases of their own, are not expressed",
 }
 """Model types that are asked for and that a spec can't say: why not."""
-
-Names = Mapping[str, str | tuple[str, ...]]
-
-
-TOKEN_CLASSIFIER = Classifier((Dense("classifier"),))
-"""The head that classifies each token, in most models."""
-
-TWO_STACKS_CLASSIFIER = Classifier(
-    (Dense("classification_head.dense", "tanh"), Dense("classification_head.out_proj")), "end"
-)
-"""The head that classifies a text which an encoder and a decoder have read, in all models (Lewis et al. 2020)."""
-
-
-def last_token_classifier(config: Config, *, each: bool) -> Classifier:  # noqa: ARG001
-    """The heads of most decoders: scores of the last token, or of each."""
-    return Classifier((Dense("score"),), "each" if each else "last")
-
-
-def decoder_spec(
-    config: Config, width: int, layer: LayerSpec, *, vocabulary: int, layers: int, tied: bool = False
-) -> Spec:
-    """The facts of a decoder whose layers are all alike, with their norm behind the last.
-
-    ``vocabulary``, ``layers`` and whether the head is ``tied`` are what a config that is silent means.
-    """
-    return Spec(
-        width=width,
-        embedding=Embedding(config.size("vocab_size", vocabulary)),
-        layers=(layer,) * config.size("num_hidden_layers", layers),
-        final_norm=layer.norms.norm,
-        head=Head(tied=config.flag("tie_word_embeddings", tied)),
-    )
 
 
 @dataclass(frozen=True)
@@ -164,70 +149,6 @@ class Family:
         """The prefix that some of the ``names`` of tensors have; the one to look for first, where several have one."""
         known = (*self.outer, self.prefix)
         return next((prefix for prefix in known if any(name.startswith(prefix) for name in names)), "")
-
-
-def both(theirs: str, *ours: str) -> dict[str, tuple[str, ...]]:
-    """The names of a weight and its bias."""
-    return {f"{theirs}.{last}": tuple(f"{our}.{last}" for our in ours) for last in ("weight", "bias")}
-
-
-DECODER_NAMES: Names = {
-    "embed_tokens.weight": "embed.tokens.weight",
-    **both("layers.{}.self_attn.q_proj", "layers.{}.attention.query"),
-    **both("layers.{}.self_attn.k_proj", "layers.{}.attention.key"),
-    **both("layers.{}.self_attn.v_proj", "layers.{}.attention.value"),
-    **both("layers.{}.self_attn.o_proj", "layers.{}.attention.output"),
-    "layers.{}.input_layernorm.weight": "layers.{}.attention.norm.weight",
-    "layers.{}.mlp.gate_proj.weight": "layers.{}.mlp.gate.weight",
-    "layers.{}.mlp.up_proj.weight": "layers.{}.mlp.up.weight",
-    "layers.{}.mlp.down_proj.weight": "layers.{}.mlp.down.weight",
-    "layers.{}.post_attention_layernorm.weight": "layers.{}.mlp.norm.weight",
-    "norm.weight": "norm.weight",
-    "lm_head.weight": "head.weight",
-}
-"""The names of decoders that are built like a Llama. A family adds and takes away what differs."""
-
-QK_NORM_NAMES: Names = {
-    "layers.{}.self_attn.q_norm.weight": "layers.{}.attention.query_norm.weight",
-    "layers.{}.self_attn.k_norm.weight": "layers.{}.attention.key_norm.weight",
-}
-"""The names of norms of queries and keys in such decoders."""
-
-LAYER_NORM_NAMES: Names = {
-    **both("layers.{}.input_layernorm", "layers.{}.attention.norm"),
-    **both("layers.{}.post_attention_layernorm", "layers.{}.mlp.norm"),
-    **both("norm", "norm"),
-}
-"""The names of norms with biases in such decoders."""
-
-
-def expert_names(at: str, ours: str = "gate", theirs: Sequence[str] = ("gate_proj", "up_proj", "down_proj")) -> Names:
-    """The names of router and experts: one tensor of all experts, and one of each, as on the Hub.
-
-    Args:
-        at: where they are in the checkpoint.
-        ours: what the router is called there.
-        theirs: what the matrices of one expert are called.
-    """
-    gate, up, down = theirs
-    return {
-        f"{at}.{ours}.weight": "layers.{}.mlp.router.weight",
-        f"{at}.experts.{{}}.{gate}.weight": "layers.{}.mlp.experts.gate.weight",
-        f"{at}.experts.{{}}.{up}.weight": "layers.{}.mlp.experts.up.weight",
-        f"{at}.experts.{{}}.{down}.weight": "layers.{}.mlp.experts.down.weight",
-        f"{at}.experts.gate_up_proj": "layers.{}.mlp.experts.gate_up.weight",
-        f"{at}.experts.down_proj": "layers.{}.mlp.experts.down.weight",
-    }
-
-
-def names_without(names: Names, *parts: str) -> Names:
-    """The ``names`` but those that contain one of the ``parts``."""
-    return {theirs: ours for theirs, ours in names.items() if not any(part in theirs for part in parts)}
-
-
-def names_with(names: Names, theirs: Callable[[str], str], ours: Callable[[str], str]) -> Names:
-    """The ``names`` with what two functions make of theirs and of ours."""
-    return {theirs(name): ours(our) if isinstance(our, str) else tuple(map(ours, our)) for name, our in names.items()}
 
 
 def module_name(family: str) -> str:

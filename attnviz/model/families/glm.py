@@ -4,11 +4,11 @@ in half of each head.
 
 from __future__ import annotations
 
-from attnviz.attention.window import CAUSAL
+from dataclasses import replace
+
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, LayerSpec, PreNorm, RMSNorm, Spec
-from attnviz.model.families import DECODER_NAMES, names_without
+from attnviz.model.architecture.spec import AttentionSpec, GatedMLP, LayerSpec, PreNorm, RMSNorm, Spec
+from attnviz.model.families import DECODER_NAMES, decoder_spec, grouped_attention, names_without
 
 PREFIX = "model."
 
@@ -20,27 +20,19 @@ NAMES = {
 
 def spec(config: Config) -> Spec:
     """The facts of a GLM; absent attributes have the values of transformers' ``GlmConfig``."""
+    bias = config.flag("attention_bias", default=True)
+    attention = grouped_attention(
+        config, 4096, 32, 2, size=128, bias=bias, partial=0.5, longest=131072, interleaved=True
+    )
+    return glm_spec(config, replace(attention, output_bias=False))
+
+
+def glm_spec(config: Config, attention: AttentionSpec, eps: float = 1.5625e-7) -> Spec:
+    """The facts of a GLM with this ``attention``; ``eps`` is what a config that is silent means."""
     config.decoder()
-    heads, size = config.size("num_attention_heads", 32), config.size("head_dim", 128)
-    norm = RMSNorm(config.number("rms_norm_eps", 1.5625e-7))
     layer = LayerSpec(
-        attention=AttentionSpec(
-            heads=heads,
-            kv_heads=config.kv_heads(heads, 2),
-            head_size=size,
-            scale=size**-0.5,
-            window=CAUSAL,
-            position=rotary(config, size, partial=0.5, longest=131072, interleaved=True),
-            bias=config.flag("attention_bias", default=True),
-            output_bias=False,
-        ),
+        attention=attention,
         mlp=GatedMLP(config.size("intermediate_size", 13696), config.activation("hidden_act", "silu")),
-        norms=PreNorm(norm),
+        norms=PreNorm(RMSNorm(config.number("rms_norm_eps", eps))),
     )
-    return Spec(
-        width=config.size("hidden_size", 4096),
-        embedding=Embedding(config.size("vocab_size", 151552)),
-        layers=(layer,) * config.size("num_hidden_layers", 40),
-        final_norm=norm,
-        head=Head(tied=config.flag("tie_word_embeddings")),
-    )
+    return decoder_spec(config, config.size("hidden_size", 4096), layer, vocabulary=151552, layers=40)

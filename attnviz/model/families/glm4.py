@@ -19,6 +19,10 @@ NAMES = {
 
 def spec(config: Config) -> Spec:
     """The facts of a GLM-4; absent attributes have the values of transformers' ``Glm4Config``."""
-    found = glm.spec(config)
+    return sandwiched(glm.spec(config))
+
+
+def sandwiched(found: Spec) -> Spec:
+    """A GLM with norms also behind attention and MLP."""
     norm = SandwichNorm(found.layers[0].norms.norm)
-    return replace(found, layers=tuple(replace(layer, norms=norm) for layer in found.layers))
+    return found.with_layers(lambda layer: replace(layer, norms=norm))

@@ -20,6 +20,10 @@ NAMES = {
     **QK_NORM_NAMES,
 }
 
+DEFAULTS = {
+    "glm4v_moe_text": {"vocab_size": 151424, "max_position_embeddings": 65536, "attention_bias": True},
+}
+
 
 def spec(config: Config) -> Spec:
     """The facts of a GLM-4.5; absent attributes have the values of transformers' ``Glm4MoeConfig``."""

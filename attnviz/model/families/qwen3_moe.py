@@ -23,7 +23,22 @@ from attnviz.model.families.qwen2_moe import sparse_layers
 PREFIX = "model."
 ATTRIBUTES = {"num_experts": "num_local_experts"}
 
-NAMES = {**DECODER_NAMES, **QK_NORM_NAMES, **expert_names("layers.{}.mlp")}
+NAMES = {
+    **DECODER_NAMES,
+    **QK_NORM_NAMES,
+    **expert_names("layers.{}.mlp"),
+    # Published Qwen3-VL MoEs have these transposed.
+    "layers.{}.mlp.experts.gate_up_proj": "layers.{}.mlp.experts.gate_up.weight.T?",
+    "layers.{}.mlp.experts.down_proj": "layers.{}.mlp.experts.down.weight.T?",
+}
+
+DEFAULTS = {
+    "qwen3_vl_moe_text": {
+        "intermediate_size": 5632, "num_attention_heads": 16, "num_key_value_heads": 16, "moe_intermediate_size": 1408,
+        "max_position_embeddings": 128000, "num_local_experts": 60, "num_experts_per_tok": 4, "norm_topk_prob": True,
+        "rope_theta": 500_000.0, "tie_word_embeddings": True,
+    },
+}  # fmt: skip
 
 
 def spec(config: Config) -> Spec:

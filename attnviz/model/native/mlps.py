@@ -74,7 +74,7 @@ class MLPs(Parts):
         scores = scores.to(torch.promote_types(x.dtype, torch.float32))
         scores = scores if spec.sharpness == 1 else scores * spec.sharpness
         match spec.shares:
-            case "all":
+            case "all" | "chosen":
                 scores = scores.softmax(-1)
             case Sigmoid():
                 scores = scores.sigmoid()
@@ -83,10 +83,10 @@ class MLPs(Parts):
         match spec.shares:
             case "all":
                 shares = best
-            case "chosen":
-                shares = best.softmax(-1)
-            case Sigmoid(normed):
-                shares = best / (best.sum(-1, keepdim=True) + 1e-20) if normed else best
+            case "chosen" | Sigmoid(normed=True):
+                shares = best / (best.sum(-1, keepdim=True) + 1e-20)
+            case Sigmoid():
+                shares = best
             case NearBest(tolerance):
                 each = []
                 left = scores

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -27,6 +27,9 @@ _CUTS = {
     "up_gate": ("up", "gate"),
     "gate_up_pairs": ("gate", "up"),
 }
+
+_ROWS = ("head.bias", ".correction")
+"""Vectors that some checkpoints store as one row."""
 
 _NEEDLESS = re.compile(
     r"^(lm_head|cls|score|classifier|qa_outputs|classification_head|text_model\.head)\."  # heads, after the last states
@@ -162,6 +165,9 @@ def _locate(
         parts = tuple(part for part in _parts(our) if part in needed and part not in taken)
         if parts and all(name in names for name in theirs):
             place = TensorLocation(tuple(names[name] for name in theirs), our, parts, groups)
+            if our.endswith(".T?"):
+                as_is = stored[place.theirs[0]] == _expected(place, needed)
+                place = replace(place, our=our.removesuffix(".T?" if as_is else "?"))
             _verify(place, stored, needed)
             found.append(place)
             taken.update(parts)
@@ -196,7 +202,7 @@ def _places(family: Family, spec: Spec, needed: Mapping[str, TensorShape]) -> It
 
 def _parts(our: str) -> list[str]:
     """Return the names of the tensors that ``our`` contains, one or several."""
-    at, what, last = ("." + our.removesuffix(".T").removesuffix(".blocks")).rsplit(".", 2)
+    at, what, last = ("." + our.removesuffix("?").removesuffix(".T").removesuffix(".blocks")).rsplit(".", 2)
     return [f"{at}.{part}.{last}".lstrip(".") for part in _CUTS.get(what, (what,))]
 
 
@@ -209,17 +215,23 @@ def _verify(place: TensorLocation, stored: Mapping[str, TensorShape], needed: Ma
         shape = (*shape[:-2], *shape[:-3:-1])
     if place.our.endswith(".blocks") and len(shape) == 3 and shape[2] == 1:
         shape = (shape[0], shape[1] * place.groups)
-    if place.our == "head.bias":  # some checkpoints store it as one row
+    if place.our.endswith(_ROWS):
         shape = (math.prod(shape),)
-    parts = _shapes(place, needed)
-    axis, expected = _axis(place.our), parts[0]
-    if len(parts) > 1:
-        expected = (*expected[:axis], sum(part[axis] for part in parts), *expected[axis + 1 :])
+    expected = _expected(place, needed)
     if len(said) > 1 or shape != expected:
         raise ModelError(
             f"{name} has the shape {shape}, its config asks for {expected}",
             hint="config.json and the weights do not belong together: download the model again.",
         )
+
+
+def _expected(place: TensorLocation, needed: Mapping[str, TensorShape]) -> TensorShape:
+    """The shape that what is at ``place`` must have, with its parts one after another."""
+    parts = _shapes(place, needed)
+    axis, expected = _axis(place.our), parts[0]
+    if len(parts) == 1:
+        return expected
+    return (*expected[:axis], sum(part[axis] for part in parts), *expected[axis + 1 :])
 
 
 def _axis(our: str) -> int:
@@ -250,7 +262,7 @@ def _cut(place: TensorLocation, tensor: Tensor, parts: list[TensorShape]) -> dic
         tensor = tensor.mT
     if place.our.endswith(".blocks"):
         tensor = torch.block_diag(*tensor.squeeze(-1).chunk(place.groups))  # type: ignore[no-untyped-call]
-    if place.our == "head.bias":
+    if place.our.endswith(_ROWS):
         tensor = tensor.flatten()
     if len(names) == 1:
         return {names[0]: tensor}

@@ -89,10 +89,10 @@ class Experts:
         expert: one of the experts, which are all built alike.
         count: how many there are.
         chosen: how many of them read a token.
-        shares: the softmax over the scores of ``all`` experts, over those of the ``chosen``, or another rule.
+        shares: the softmax over the scores of ``all`` experts, that over those of the ``chosen``, or another rule.
         factor: the factor of all shares.
         groups: the groups among which they are chosen first.
-        corrected: whether each expert has a number that is added to its score, for the choice alone.
+        corrected: whether each expert has a number that is added to its softmax or σ, for the choice alone.
         bias: whether the router has a bias.
         entering: whether shares multiply what an expert reads, not what it writes.
         shared: an expert that reads every token beside them.

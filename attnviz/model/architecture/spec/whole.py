@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from attnviz.attention.window import KeyWindow
 from attnviz.model.architecture.spec.blocks import LayerSpec
 from attnviz.model.architecture.spec.norms import Norm, RMSNorm
 from attnviz.model.architecture.spec.positions import Learned, Rotary, Sinusoidal
@@ -113,6 +114,13 @@ class Spec:
     def with_layers(self, change: Callable[[LayerSpec], LayerSpec]) -> Spec:
         """The same model with other layers: what ``change`` makes of each."""
         return replace(self, layers=tuple(map(change, self.layers)))
+
+    def with_windows(self, windows: Sequence[KeyWindow]) -> Spec:
+        """The same model, each layer with its own window."""
+        pairs = zip(self.layers, windows, strict=True)
+        return replace(
+            self, layers=tuple(replace(each, attention=replace(each.attention, window=one)) for each, one in pairs)
+        )
 
     @property
     def limit(self) -> int | None:

@@ -1,0 +1,1 @@
+"""What family files share: maps of names, and parts of models."""
