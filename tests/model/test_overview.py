@@ -60,12 +60,12 @@ def first(family: str) -> Variant:
         (
             "llama",
             "ministral: windows in some layers",
-            {"sees": "itself and the 4 before in layers 0, 2; itself and all before in layers 1"},
+            {"sees": "itself and the 4 before in layers 0, 2; itself and all before in layer 1"},
         ),
         (
             "llama",
             "smollm3: a layer without rotary",
-            {"position": "rotary, θ 2,000,000 in layers 0–2, 4; none in layers 3"},
+            {"position": "rotary, θ 2,000,000 in layers 0–2, 4; none in layer 3"},
         ),
         (
             "t5",

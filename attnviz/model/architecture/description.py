@@ -89,7 +89,10 @@ def _of_all(spec: Spec, say: Callable[[LayerSpec], str]) -> str:
         said.setdefault(say(layer), []).append(number)
     if len(said) == 1:
         return next(iter(said))
-    return "; ".join(f"{words or 'none'} in layers {join_ranges(numbers)}" for words, numbers in said.items())
+    return "; ".join(
+        f"{words or 'none'} in layer{'s' if len(numbers) > 1 else ''} {join_ranges(numbers)}"
+        for words, numbers in said.items()
+    )
 
 
 def join_ranges(numbers: Iterable[int]) -> str:

@@ -18,7 +18,7 @@ def scale_layers(model: torch.nn.Module) -> None:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("q_norm.weight"):
-                parameter *= 0.6
+                parameter *= 0.5
         for i, (_, scale) in enumerate(each for each in model.named_buffers() if each[0].endswith("layer_scalar")):
             scale.fill_(0.6 + 0.25 * i)
 
@@ -34,7 +34,7 @@ def gemma4(model: str = "Gemma4TextModel", **config: Any) -> Variant:
         "vocab_size_per_layer_input": VOCABULARY,
     }
     config = SHAPE | shape | config
-    return Variant(model, config | {"num_hidden_layers": len(config["layer_types"])}, edit=scale_layers)
+    return Variant(model, config | {"num_hidden_layers": len(config["layer_types"])}, scale=0.2, edit=scale_layers)
 
 
 def unified(model: str = "Gemma4UnifiedTextModel", **config: Any) -> Variant:
