@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -147,6 +148,21 @@ def _show_whole(
     for number, layer in zip(sorted(heads), weights, strict=True):
         see_rows(number, layer[:, rows])
         some = list(heads[number])
-        step = max(1, CHUNK // (max(1, len(some)) * layer.shape[-1]))
-        for query in range(0, layer.shape[1] if some else 0, step):
-            see_heads(number, some, query, 0, layer[some, query : query + step])
+        for query, key, part in _in_parts(layer[some], CHUNK):
+            see_heads(number, some, query, key, part)
+
+
+def _in_parts(weights: Tensor, most: int) -> Iterator[tuple[int, int, Tensor]]:
+    """Cut ``weights`` (h, N, M) into some rows at a time, of about ``most`` weights and without keys that none of them
+    sees: the first query, the first key, and (h, n, m).
+    """
+    heads, queries, keys = weights.shape
+    seen = (weights > 0).any(0)  # (N, M)
+    first = seen.int().argmax(-1)
+    reach = int((keys - seen.flip(-1).int().argmax(-1) - first).max()) if heads else 0
+    # So many rows r that r · (r + reach) weights of each head are about as many: in a window they see a slope.
+    step = max(1, int(math.sqrt((reach / 2) ** 2 + most / max(1, heads)) - reach / 2))
+    for query in range(0, queries if heads else 0, step):
+        columns = seen[query : query + step].any(0).nonzero().flatten()
+        low, high = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 1)
+        yield query, low, weights[:, query : query + step, low:high]

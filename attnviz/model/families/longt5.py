@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from attnviz.attention.window import KeyWindow
+from attnviz.errors import UnsupportedModel
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import Spec
 from attnviz.model.families import Names, t5
@@ -19,9 +20,13 @@ NAMES: Names = {
 
 def spec(config: Config) -> Spec:
     """The facts of a LongT5; absent attributes have the values of transformers' ``LongT5Config``."""
+    radius, block = config.size("local_radius", 127), config.size("global_block_size", 16)
+    if config.get("encoder_attention_type", "local") == "transient-global":
+        raise UnsupportedModel(
+            "config.json: encoder_attention_type is 'transient-global', so that tokens attend beside the text to what "
+            f"blocks of {block} tokens add up to; our forward pass knows 'local', attention between tokens alone"
+        )
     config.expect("encoder_attention_type", "local")
-    radius = config.size("local_radius", 127)
-    config.ignore("global_block_size")
     found = t5.spec(config)
     encoder = found.encoder or found
     layers = tuple(

@@ -157,7 +157,7 @@ _GLOBAL: Mapping[str, str] = {"self": "global_attentions", "encoder": "encoder_g
 
 def _three_blocks(layer: Layer) -> Any:
     """Blocks that see those before and after them, and summaries of blocks (LongT5: Guo et al. 2022)."""
-    if layer.kind != "encoder":
+    if layer.kind not in ("self", "encoder"):
         return layer.given
     blocks = layer.given[0].transpose(0, 1)  # (H, B, K, 3K + G)
     size = blocks.shape[2]
@@ -280,7 +280,12 @@ _LAYOUTS: Mapping[str, Layout] = {
     "inkling2_text": Layout(_plain, "sinks take a share of the weights", part=True),
     "led": Layout(_windowed, "in windows of {attention_window} tokens: 0 beyond"),
     "longformer": Layout(_windowed, "in windows of {attention_window} tokens: 0 beyond", by_head=True),
-    "longt5": Layout(_three_blocks, "up to {local_radius} tokens away: 0 beyond", part=True),
+    "longt5": Layout(
+        _three_blocks,
+        "{encoder_attention_type} attention: up to {local_radius} tokens away, 0 beyond; sums of blocks beside the "
+        "text, where there are any, take a share",
+        part=True,
+    ),
     "pegasus_x": Layout(
         _staggered_blocks,
         "in blocks of {block_size} tokens: 0 beyond; {num_global_tokens} vectors beside the text take a share",
