@@ -16,7 +16,7 @@ from attnviz.analysis.corpus.roles import ROLES
 from attnviz.checkpoint.gguf.architectures import ARCHITECTURES
 from attnviz.cli.app import app
 from attnviz.manual import CHAPTERS, FOLDER, chapter
-from attnviz.model.overview import list_families
+from attnviz.model.listing import list_families
 from attnviz.model.toured import read_tour
 from attnviz.record.schemas import schema_text
 

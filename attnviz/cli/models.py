@@ -10,6 +10,7 @@ import typer
 from attnviz.cli import console
 from attnviz.cli.flags import with_flags
 from attnviz.cli.options import ModelOptions
+from attnviz.errors import ModelError
 
 
 def models(
@@ -24,15 +25,22 @@ def models(
     ] = False,
 ) -> None:
     """List the families that attnviz runs, or say how it would run a checkpoint, and why."""
-    from attnviz.model import overview
     from attnviz.model.toured import read_tour
     from attnviz.render.terminal import models as tables
 
     out = console.output()
     if path is None and gguf is None:
-        out.print(tables.families_table(overview.list_families(), read_tour()))
+        from attnviz.model.listing import list_families
+
+        out.print(tables.families_table(list_families(), read_tour()))
         return
-    loaded = ModelOptions(path or "default", revision, gguf, trust_remote_code=trust_remote_code).load()
+    from attnviz.model import overview
+
+    try:
+        loaded = ModelOptions(path or "default", revision, gguf, trust_remote_code=trust_remote_code).load()
+    except ModelError as error:
+        error.hint = "\n".join(filter(None, (error.hint, read_tour().of(path or ""))))
+        raise
     found = overview.overview(loaded.checkpoint, loaded.options)
     reason = with_flags(found.reason, {"trust_remote_code": "--trust-remote-code"})
     out.print(tables.overview_table(replace(found, reason=reason)))

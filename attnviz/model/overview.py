@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,18 +41,6 @@ class Overview:
     backend: Literal["native", "hosted", "observed", "not at all"]
     reason: str
     facts: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class FamilySummary:
-    """A family: its model type, other model types that differ only in their config, a line about it, and the larger
-    models whose text model is usually of it.
-    """
-
-    name: str
-    aliases: tuple[str, ...]
-    about: str
-    inside: tuple[str, ...] = ()
 
 
 def overview(checkpoint: Checkpoint, options: Options | None = None) -> Overview:
@@ -186,16 +173,3 @@ def _said(checkpoint: Checkpoint) -> dict[str, int]:
 def _from_config(checkpoint: Checkpoint) -> dict[str, str]:
     """Return the facts that a config gives for a model that no family file reads."""
     return {fact: f"{value:,}" for fact, value in _said(checkpoint).items() if fact not in _SIZES}
-
-
-def list_families() -> list[FamilySummary]:
-    """Return all families, each with its aliases and the first sentence of its file."""
-    found = []
-    for name in families.FAMILIES:
-        module = importlib.import_module(f"{families.__name__}.{families.module_name(name)}")
-        about = " ".join((module.__doc__ or "").partition("\n\n")[0].split()).replace("``", "")
-        aliases = tuple(sorted(alias for alias, family in families.ALIASES.items() if family == name))
-        kinds = {name, *aliases}
-        inside = tuple(sorted(larger for larger, tower in TOWERS.items() if tower.kind in kinds))
-        found.append(FamilySummary(name, aliases, about.rstrip("."), inside))
-    return found

@@ -29,6 +29,14 @@ class Tour:
     transformers: str
     types: Mapping[Way, Mapping[str, str]]
 
+    def of(self, kind: str) -> str:
+        """How models of the type ``kind`` run, in a sentence; empty for a type that the tour did not see."""
+        for way, kinds in self.types.items():
+            if kind in kinds:
+                why = f": it {kinds[kind].removeprefix(f'{kind} ')}" if way == "refused" else ""
+                return f"{kind} is also a model type: such models are {way}{why}."
+        return ""
+
     @property
     def count(self) -> int:
         """How many types there are."""

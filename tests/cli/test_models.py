@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,29 @@ def test_without_a_path_all_types_are_counted_and_listed(run: Run) -> None:
     }
     assert "dots1" in others
     assert "mamba has a recurrent state in place of attention" in others
+
+
+def test_a_list_of_all_types_loads_no_torch() -> None:
+    code = (
+        "import sys; from attnviz.cli.models import models; models(); print({'torch', 'transformers'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("llama", "llama is also a model type: such models are native."),
+        ("xlnet", "xlnet is also a model type: such models are observed."),
+        ("mamba", "such models are refused: it has a recurrent state in place of attention"),
+    ],
+)
+def test_a_type_in_place_of_a_model_is_explained(kind: str, said: str, run: Run) -> None:
+    result = run("models", kind)
+    assert result.code == 4
+    assert said in " ".join(result.said.split())
+    assert "also a model type" not in run("models", "nobody").said
 
 
 def test_a_native_model_says_so_and_what_it_is_made_of(run: Run, tiny_llama: Path) -> None:

@@ -15,7 +15,8 @@ from attnviz.errors import ModelError
 from attnviz.model import overview as plans
 from attnviz.model.architecture.description import describe, join_ranges
 from attnviz.model.families import ALIASES, FAMILIES, find_family
-from attnviz.model.overview import Overview, list_families, overview
+from attnviz.model.listing import list_families
+from attnviz.model.overview import Overview, overview
 from tests import tiny
 from tests.model.parity import spec_of
 from tests.model.variants import Variant, all_variants

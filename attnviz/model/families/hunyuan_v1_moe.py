@@ -25,17 +25,10 @@ DEFAULTS = {"hunyuan_v1_moe": {"vocab_size": 290943, "rms_norm_eps": 1e-5}}
 
 def spec(config: Config) -> Spec:
     """The facts of a Hunyuan MoE; absent attributes have the values of transformers' ``HunYuanMoEV1Config``."""
-    config.ignore(
-        "output_router_logits",
-        "capacity_factor", "group_limited_greedy", "moe_drop_tokens", "moe_random_routing_dropped_token",
-        "n_group", "norm_topk_prob", "routed_scaling_factor", "topk_group",  # of training, or of what it does not use
-        "kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "use_mla", "v_head_dim",
-        "num_media_embeds", "vit_add_patchemb_bias", "vit_input_resolution", "vit_mapping_type", "vit_norm_type",
-        "vit_patch", "vit_path", "vit_remove_prenorm", "vit_token", "vit_type", "vit_used_rms_norm",
-    )  # fmt: skip
+    config.ignore("use_mla")  # transformers does not use it
     config.only("moe_layer_num_skipped", 0)
     config.only("use_mixed_mlp_moe", True)
-    found = hunyuan_v1_dense.spec(config)
+    found = hunyuan_v1_dense.hunyuan_spec(config)
     for name in ("moe_intermediate_size", "num_shared_expert"):
         _same(config, name, found.layers[0].mlp.size if "size" in name else 1)
     count, chosen = _same(config, "num_experts", 1), _same(config, "moe_topk", 1)

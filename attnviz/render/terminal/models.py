@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from attnviz.model.overview import FamilySummary, Overview
-from attnviz.model.toured import Tour
 from attnviz.render.labels import clean
 from attnviz.render.palette import HEAD
+
+if TYPE_CHECKING:
+    from attnviz.model.listing import FamilySummary
+    from attnviz.model.overview import Overview
+    from attnviz.model.toured import Tour
 
 
 def families_table(rows: Iterable[FamilySummary], tour: Tour) -> RenderableType:
