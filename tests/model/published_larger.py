@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.model.published import PUBLISHED
+
 _SEEN = {"projector_hidden_act": "gelu", "vision_config": {}, "vision_feature_select_strategy": "default"}
 _QWEN2 = {
     "model_type": "qwen2", "hidden_size": 896, "intermediate_size": 4864, "max_position_embeddings": 32768,
@@ -12,6 +14,14 @@ _QWEN2 = {
 }  # fmt: skip
 
 LARGER: dict[str, dict[str, Any]] = {
+    "Gemma 4": {
+        "model_type": "gemma4", "architectures": ["Gemma4ForConditionalGeneration"], "audio_config": None,
+        "audio_token_id": 258881, "boa_token_id": 256000, "boi_token_id": 255999, "dtype": "bfloat16",
+        "eoa_token_id": 258883, "eoi_token_id": 258882, "eos_token_id": [1, 106], "image_token_id": 258880,
+        "initializer_range": 0.02, "text_config": PUBLISHED["gemma 4, the text model of the 26B"],
+        "tie_word_embeddings": True, "video_token_id": 258884,
+        "vision_config": {"model_type": "gemma4_vision"}, "vision_soft_tokens_per_image": 280,
+    },
     "LLaVA 1.5": {
         "model_type": "llava", "ignore_index": -100, "image_token_index": 32000, "pad_token_id": 32001, **_SEEN,
         "text_config": {

@@ -70,7 +70,7 @@ def _stack(spec: Spec) -> dict[str, str]:
         "scores": _of_all(spec, lambda layer: _scores(layer.attention)),
         "norms": _norms(spec),
         "MLP": _of_all(spec, lambda layer: _mlp(layer.mlp)),
-        "keys and values": _of_all(spec, lambda layer: _keys(layer.attention)),
+        "keys and values": _of_all(spec, lambda layer: _keys(layer.attention)).removeprefix(_OWN),
     }
     beside = spec.embedding.layers
     facts["beside"] = f"{beside.size:,} numbers for each token and layer, added behind its MLP" if beside else ""
@@ -114,11 +114,14 @@ def _heads(attention: AttentionSpec) -> str:
     return f"{attention.heads} of size {attention.head_size}{shared}{made}"
 
 
+_OWN = "their own"
+
+
 def _keys(attention: AttentionSpec) -> str:
     if attention.keys_of is not None:
         return f"those of layer {attention.keys_of}"
     made = ["one projection for both"] if attention.keys_as_values else []
-    return ", ".join(made + (["values normed"] if attention.value_norm else []))
+    return ", ".join(made + (["values normed"] if attention.value_norm else [])) or _OWN
 
 
 def _mlp(mlp: AnyMLP) -> str:
