@@ -11,9 +11,13 @@ import numpy as np
 import torch
 from gguf import GGMLQuantizationType as Kind
 
+from tests import gguf_saved
+
 NAMES = {
-    "cohere": "command-r", "gemma3_text": "gemma3", "mistral": "llama", "phi": "phi2", "qwen3_moe": "qwen3moe",
-    "roberta": "bert",
+    "cohere": "command-r", "deepseek_v2": "deepseek2", "deepseek_v3": "deepseek2", "gemma3_text": "gemma3",
+    "gpt_neox": "gptneox", "gpt_oss": "gpt-oss", "granitemoeshared": "granitemoe", "mistral": "llama",
+    "mixtral": "llama", "nomic_bert": "nomic-bert", "olmo3": "olmo2", "phi": "phi2", "qwen2_moe": "qwen2moe",
+    "qwen3_moe": "qwen3moe", "roberta": "bert", "umt5": "t5",
 }  # fmt: skip
 """GGUF's names of architectures that transformers calls otherwise."""
 Array = np.ndarray[Any, Any]
@@ -23,19 +27,34 @@ Change = Callable[[gguf.GGUFWriter], object]
 
 
 def write(
-    path: Path, model: Any, kind: Kind = Kind.F32, change: Change = bool, vocabulary: Change | None = None
+    path: Path,
+    model: Any,
+    kind: Kind = Kind.F32,
+    change: Change = bool,
+    vocabulary: Change | None = None,
+    *,
+    older: bool = False,
 ) -> Path:
-    """Write ``model`` with its matrices as ``kind``; ``change`` may add settings. Returns ``path``."""
+    """Write ``model`` with its matrices as ``kind``; ``change`` may add settings. Returns ``path``.
+
+    ``older``: as the converter wrote it before it joined experts, and before it split DeepSeek's keys and values.
+    """
     config = model.config
     name = NAMES.get(config.model_type, config.model_type)
     writer = gguf.GGUFWriter(path, name)
-    _write_sizes(writer, config)
+    if name == "t5":
+        gguf_saved.write_t5(writer, config)
+    else:
+        _write_sizes(writer, config)
+    gguf_saved.write_own(writer, config, older=older)
     if vocabulary:
         vocabulary(writer)
     else:
-        _write_vocabulary(writer, config.vocab_size, bert=name == "bert")
+        _write_vocabulary(writer, config.vocab_size, bert=name in ("bert", "nomic-bert"))
     change(writer)
-    for theirs, tensor in _tensors(model, name).items():
+    saved = config.model_type in gguf_saved.KINDS
+    tensors = gguf_saved.tensors(model, name, older=older) if saved else _tensors(model, name)
+    for theirs, tensor in {**tensors, **_rope_tensors(config)}.items():
         own = kind if tensor.ndim > 1 and not tensor.shape[-1] % gguf.GGML_QUANT_SIZES[kind][0] else Kind.F32
         writer.add_tensor(theirs, packed(tensor, own), raw_dtype=own)
     writer.write_header_to_file()
@@ -73,7 +92,8 @@ def _write_sizes(writer: gguf.GGUFWriter, config: Any) -> None:
         writer.add_head_count_kv(config.num_kv_heads if newer or not one else 1)
     elif config.model_type not in ("bert", "gpt2"):
         writer.add_head_count_kv(getattr(config, "num_key_value_heads", None) or heads)
-    size = None if config.model_type == "falcon" else getattr(config, "head_dim", None)
+    whole = config.model_type == "falcon" or config.model_type.startswith("deepseek")
+    size = None if whole else getattr(config, "head_dim", None)
     if size:
         writer.add_key_length(size)
         writer.add_value_length(size)
@@ -92,13 +112,16 @@ def _write_rope(writer: gguf.GGUFWriter, config: Any, size: int) -> None:
         return
     rope = rope.get("full_attention", rope)
     writer.add_rope_freq_base(rope["rope_theta"])
-    if config.model_type in ("llama", "phi", "phi3", "stablelm", "nemotron", "smollm3"):
+    if config.model_type in ("llama", "phi", "phi3", "stablelm", "nemotron", "smollm3", "glm4", "gpt_neox", "cohere2"):
         writer.add_rope_dimension_count(int(size * rope.get("partial_rotary_factor", 1)))
     if rope["rope_type"] in ("linear", "yarn"):
         writer.add_rope_scaling_type(gguf.RopeScalingType(rope["rope_type"]))
         writer.add_rope_scaling_factor(rope["factor"])
     if "original_max_position_embeddings" in rope and rope["rope_type"] in ("yarn", "longrope"):
         writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+    for name in ("beta_fast", "beta_slow") if rope["rope_type"] == "yarn" else ():
+        if name in rope:
+            getattr(writer, f"add_rope_scaling_yarn_{name}")(rope[name])
     if rope["rope_type"] == "longrope":
         growth = config.max_position_embeddings / rope["original_max_position_embeddings"]
         writer.add_rope_scaling_attn_factors(
@@ -112,6 +135,20 @@ def _write_own(writer: gguf.GGUFWriter, config: Any) -> None:
         case "bert":
             writer.add_causal_attention(False)
             writer.add_token_type_count(config.type_vocab_size)
+        case "cohere2":
+            writer.add_logit_scale(config.logit_scale)
+            writer.add_sliding_window(config.sliding_window)
+            writer.add_rope_scaling_type(gguf.RopeScalingType.NONE)
+        case "exaone4" | "olmo3":
+            if config.sliding_window:
+                writer.add_sliding_window(config.sliding_window)
+                writer.add_sliding_window_pattern([kind == "sliding_attention" for kind in config.layer_types])
+        case "gpt_neox":
+            writer.add_parallel_residual(config.use_parallel_residual)
+        case "olmo":
+            writer.add_layer_norm_eps(1e-5)
+            if config.clip_qkv is not None:
+                writer.add_clamp_kqv(config.clip_qkv)
         case "cohere":
             writer.add_logit_scale(config.logit_scale)
             writer.add_rope_scaling_type(gguf.RopeScalingType.NONE)
@@ -162,7 +199,7 @@ def _tensors(model: Any, architecture: str) -> Mapping[str, Array]:
     for theirs, tensor in state.items():
         array = _stored(theirs, tensor.float().numpy(), config)
         plain, _, last = theirs.rpartition(".")
-        candidates = [f"{prefix}{plain}" for prefix in ("", "model.", "transformer.")]
+        candidates = [f"{prefix}{plain}" for prefix in ("", "model.", "transformer.", "gpt_neox.")]
         ours = next((name for each in candidates if (name := names.get_name(each))), None)
         if plain.endswith("mlp.experts"):  # one tensor of all experts, of gate and rest
             layer = plain.split(".")[-3]
@@ -173,7 +210,6 @@ def _tensors(model: Any, architecture: str) -> Mapping[str, Array]:
             found |= {f"blk.{layer}.{part}.weight": np.ascontiguousarray(each) for part, each in parts.items()}
         elif ours and "pooler" not in plain:
             found[f"{ours}.{last}"] = np.ascontiguousarray(array)
-    found |= _rope_tensors(config)
     return found
 
 
@@ -181,7 +217,7 @@ def _stored(name: str, array: Array, config: Any) -> Array:
     kind = config.model_type
     heads = config.num_attention_heads
     groups = getattr(config, "num_key_value_heads", None) or heads
-    if kind in ("llama", "mistral", "granite", "smollm3") and ("q_proj" in name or "k_proj" in name):
+    if kind in ("llama", "mistral", "granite", "smollm3", "arcee", "olmo") and ("q_proj" in name or "k_proj" in name):
         count = heads if "q_proj" in name else groups
         return (
             array.reshape(count, 2, array.shape[0] // count // 2, *array.shape[1:]).swapaxes(1, 2).reshape(array.shape)
@@ -191,7 +227,7 @@ def _stored(name: str, array: Array, config: Any) -> Array:
     if kind == "gpt2" and name.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")):
         return array.T
     if "query_key_value" in name:
-        if kind == "bloom":
+        if kind in ("bloom", "gpt_neox"):
             groups = heads
         else:
             groups = config.num_kv_heads if config.new_decoder_architecture else 1 if config.multi_query else heads

@@ -21,7 +21,7 @@ from attnviz.interface import load
 from attnviz.model.backends import hosted_reason
 from tests import gguf_files, tiny
 from tests.model.parity import make
-from tests.model.variants import Variant
+from tests.model.variants import Variant, all_variants
 from tests.model.variants.llama import SHAPE
 
 TEXT = "the bank s a b c"
@@ -88,11 +88,52 @@ def test_the_next_token_is_that_of_the_model(tmp_path: Path) -> None:
 # What is refused, and why
 
 
+def renamed(path: Path, before: bytes, after: bytes) -> Path:
+    path.write_bytes(path.read_bytes().replace(before, after))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "before", "after", "said"),
+    [
+        ("deepseek_v2", "groups of experts", b"blk.1.attn_v_b", b"blk.1.attn_x_b", "not known here: blk.1.attn_x_b"),
+        ("deepseek_v2", "groups of experts", b"expert_group_count", b"expert_parrot_nest", "in how many groups"),
+        ("deepseek_v2", "groups of experts", b"expert_shared_count", b"expert_parrot_count", "expert_parrot_count = 2"),
+    ],
+)
+def test_what_is_not_known_of_experts_is_not_guessed(
+    family: str, name: str, before: bytes, after: bytes, said: str, tmp_path: Path
+) -> None:
+    model = make(all_variants()[family, name], torch.float32)
+    path = renamed(gguf_files.write(tmp_path / "a.gguf", model), before, after)
+    with pytest.raises(ModelError) as raised:
+        load(path).attend(TEXT)
+    assert said in raised.value.message
+
+
+def test_a_tensor_of_two_halves_lacks_none(tmp_path: Path) -> None:
+    model = make(all_variants()["granitemoe", "multipliers"], torch.float32)
+    path = renamed(gguf_files.write(tmp_path / "a.gguf", model), b"blk.1.ffn_up_exps", b"blk.7.ffn_up_exps")
+    said = failure(path)
+    assert "layers.1.block_sparse_moe.input_linear.weight is made of tensors of the shapes [(5, 48, 32)]" in said
+    assert "expected two that belong together" in said
+
+
+def test_another_function_of_experts_scores_is_refused(tmp_path: Path) -> None:
+    model = make(all_variants()["mixtral", "grouped queries"], torch.float32)
+    path = gguf_files.write(
+        tmp_path / "a.gguf",
+        model,
+        change=lambda writer: writer.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID),
+    )
+    assert open_checkpoint(path).unread == "its expert_gating_func is 2; known here is 1, softmax"
+
+
 def test_another_architecture_is_left_to_transformers_with_the_reason(tmp_path: Path) -> None:
     path = made(tmp_path / "a.gguf")
     path.write_bytes(path.read_bytes().replace(b"llama", b"lxxma"))
     said = failure(path)
-    assert "a.gguf is not read here (its architecture is 'lxxma'; read here are bert, " in said
+    assert "a.gguf is not read here (its architecture is 'lxxma'; read here are arcee, bert, " in said
     assert "transformers can't load" in said
 
 
@@ -196,6 +237,9 @@ def test_a_wordpiece_vocabulary_makes_the_tokens_of_bert() -> None:
         ("smollm", ["ab", "Ġ", "1", "2", "c"]),
         ("qwen2", ["ab", "Ġ", "1", "2", "c"]),
         ("llama-bpe", ["<s>", "ab", "Ġ", "12", "c"]),
+        ("gpt-4o", ["ab", "Ġ", "12", "c"]),
+        ("tekken", ["ab", "Ġ", "1", "2", "c"]),
+        ("deepseek-v3", ["ab", "Ġ", "12", "c"]),
     ],
 )
 def test_a_byte_level_vocabulary_is_split_by_its_rule(split: str, pieces: list[str]) -> None:
@@ -216,6 +260,38 @@ def test_sentencepiece_merges_by_score_and_falls_back_to_bytes() -> None:
     assert made.encode("abé<x>ab").tokens == ["<s>", "\u2581a", "b", "<0xC3>", "<0xA9>", "<x>", "ab"]
     assert build_tokenizer(settings | {"tokenizer.ggml.add_bos_token": False}).encode("ab").tokens == ["\u2581a", "b"]
     assert build_tokenizer(settings | {"tokenizer.ggml.add_space_prefix": False}).encode("ab").tokens == ["<s>", "ab"]
+
+
+@pytest.mark.parametrize(
+    ("split", "text", "parts"),
+    [
+        ("gpt-4o", "It'S HTMLParser 1234", ["It'S", " HTMLParser", " ", "123", "4"]),
+        ("tekken", "It'S HTMLParser 12", ["It", "'S", " HTMLParser", " ", "1", "2"]),
+        ("deepseek-v3", "a1234 漢字かな .x", ["a", "123", "4", " ", "漢字かな", " .", "x"]),
+        ("glm4", "It's 1234!", ["It", "'s", " ", "123", "4", "!"]),
+        ("exaone4", "It's 1234!", ["It", "'s", " 1234", "!"]),
+    ],
+)
+def test_a_text_is_split_as_the_models_split_it(split: str, text: str, parts: list[str]) -> None:
+    made = build_tokenizer(vocabulary(["a"], model="gpt2", pre=split, merges=(), token_type=[1]))
+    spans = [span for _, span in made.pre_tokenizer.pre_tokenize_str(text)]
+    assert [text[start:stop] for start, stop in spans] == parts
+
+
+def test_the_likeliest_pieces_are_those_of_t5() -> None:
+    pieces = ["<pad>", "</s>", "<unk>", "\u2581", "a", "b", "ab", "\u2581a", "\u2581ab", "<extra_id_0>"]
+    scores = [0.0, 0.0, 0.0, -4.0, -5.0, -5.0, -3.0, -2.0, -9.0, 0.0]
+    theirs = transformers.T5TokenizerFast(vocab=list(zip(pieces, scores, strict=True)), extra_ids=0)
+    settings = vocabulary(
+        pieces, model="t5", scores=scores, token_type=[3, 3, 2, 1, 1, 1, 1, 1, 1, 4],
+        eos_token_id=1, unknown_token_id=2, padding_token_id=0,
+    ) | {"general.architecture": "t5"}  # fmt: skip
+    made = build_tokenizer(settings)
+    for text in ("ab  a", "a b ab", "é ab"):
+        assert made.encode(text).ids == theirs(text).input_ids
+    assert made.encode("a<extra_id_0>b").tokens == ["\u2581a", "<extra_id_0>", "\u2581", "b", "</s>"]
+    with pytest.raises(UnsupportedModel, match="of T5 alone"):
+        build_tokenizer(settings | {"general.architecture": "bert"})
 
 
 def test_a_beginning_that_the_file_leaves_to_its_readers_is_in_the_check_too(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from attnviz.checkpoint.config_limits import require_sizes
 from attnviz.checkpoint.file_limits import is_file, is_folder, require_regular_files
 from attnviz.checkpoint.files import load_by_transformers, shapes_of
 from attnviz.checkpoint.folder import DEFAULT, Checkpoint, copy_fast_tokenizer, load_transformers_tokenizer
-from attnviz.checkpoint.gguf.architectures import names_of
-from attnviz.checkpoint.gguf.config import find_architecture, read_config
+from attnviz.checkpoint.gguf.architectures import find_architecture, names_of
+from attnviz.checkpoint.gguf.config import read_config
 from attnviz.checkpoint.gguf.header import Header, read_header
 from attnviz.checkpoint.gguf.tensors import GgufTensors, dequantise, find_places
 from attnviz.checkpoint.gguf.tokenizer import build_tokenizer

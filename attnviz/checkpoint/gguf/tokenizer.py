@@ -1,7 +1,8 @@
 """Build a tokenizer from the vocabulary in a GGUF file's settings.
 
-There are byte-level merges (``gpt2``), SentencePiece's merges by score (``llama``), and WordPiece (``bert``). What the
-file leaves to its readers is taken from llama.cpp: the rule by which a text is split is named, not written.
+There are byte-level merges (``gpt2``), SentencePiece's merges by score (``llama``), its likeliest pieces (``t5``), and
+WordPiece (``bert``). What the file leaves to its readers is taken from llama.cpp: the rule by which a text is split is
+named, not written.
 """
 
 from __future__ import annotations
@@ -24,15 +25,36 @@ _SPLIT_AS_LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-_SPLITS = {
-    **dict.fromkeys(("gpt-2", "mpt", "olmo", "phi-2", "jais", "trillion"), ""),
+_CONTRACTED = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+_WORDS_BY_CASE = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+ENDING"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*ENDING"
+)
+_REST = r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_SPLIT_AS_GPT4O = _WORDS_BY_CASE.replace("ENDING", _CONTRACTED) + r"|\p{N}{1,3}" + _REST
+_SPLIT_AS_TEKKEN = _WORDS_BY_CASE.replace("ENDING", "") + r"|\p{N}" + _REST
+_SPLIT_AS_DEEPSEEK3 = (
+    r"\p{N}{1,3}",
+    "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+    r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
+    r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+)
+_SPLITS: Mapping[str, str | tuple[str, ...]] = {
+    **dict.fromkeys(("gpt-2", "mpt", "olmo", "phi-2", "jais", "trillion", "exaone4"), ""),
     **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"), "digits"),
-    **dict.fromkeys(("llama-bpe", "llama3", "llama-v3", "smaug-bpe", "dbrx", "falcon3"), _SPLIT_AS_LLAMA3),
+    **dict.fromkeys(
+        ("llama-bpe", "llama3", "llama-v3", "smaug-bpe", "dbrx", "falcon3", "chatglm-bpe", "glm4"), _SPLIT_AS_LLAMA3
+    ),
     **dict.fromkeys(
         ("qwen2", "stablelm2", "deepseek-r1-qwen", "hunyuan", "megrez"), _SPLIT_AS_LLAMA3.replace("{1,3}", "")
     ),
+    **dict.fromkeys(("gpt-4o", "llama4"), _SPLIT_AS_GPT4O),
+    **dict.fromkeys(("deepseek-v3", "hunyuan-dense", "joyai-llm"), _SPLIT_AS_DEEPSEEK3),
+    "tekken": _SPLIT_AS_TEKKEN,
 }  # fmt: skip
-"""The rules by which byte-level tokenizers split a text: GPT-2's, the same after single digits, or a pattern."""
+"""The rules by which byte-level tokenizers split a text: GPT-2's, the same after single digits, or patterns, one after
+the other.
+"""
 _WITH_BEGINNING = ("llama-bpe", "llama3", "llama-v3")
 """The rules of models whose texts begin with a token even if the file does not say so."""
 _PREPENDED = ("phi3",)
@@ -49,7 +71,7 @@ def build_tokenizer(settings: Settings) -> Tokenizer:
         ModelError: its vocabulary is damaged.
     """
     kind = settings.get("tokenizer.ggml.model")
-    builders = {"gpt2": _byte_level, "llama": _sentencepiece, "bert": _wordpiece}
+    builders = {"gpt2": _byte_level, "llama": _sentencepiece, "t5": _unigram, "bert": _wordpiece}
     if kind not in builders:
         raise UnsupportedModel(f"its tokenizer is {short(kind)}; read here are {', '.join(builders)}")
     try:
@@ -74,7 +96,7 @@ def _byte_level(settings: Settings, tokens: list[str]) -> Tokenizer:
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
     name = settings.get("tokenizer.ggml.pre")
-    if name not in _SPLITS:
+    if not isinstance(name, str) or name not in _SPLITS:
         raise UnsupportedModel(f"its tokenizer splits by {short(name)}, which is not known here")
     split = _SPLITS[name]
     pairs = [(left, right) for left, _, right in (each.partition(" ") for each in settings["tokenizer.ggml.merges"])]
@@ -83,8 +105,9 @@ def _byte_level(settings: Settings, tokens: list[str]) -> Tokenizer:
     if split == "digits":
         made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), levels])
     elif split:
-        first = pre_tokenizers.Split(Regex(split), behavior="isolated")
-        made.pre_tokenizer = pre_tokenizers.Sequence([first, levels])
+        patterns = (split,) if isinstance(split, str) else split
+        cuts = [pre_tokenizers.Split(Regex(each), behavior="isolated") for each in patterns]
+        made.pre_tokenizer = pre_tokenizers.Sequence([*cuts, levels])
     else:
         made.pre_tokenizer = levels
     made.decoder = decoders.ByteLevel()
@@ -116,6 +139,22 @@ def _sentencepiece(settings: Settings, tokens: list[str]) -> Tokenizer:
         first = settings.get("tokenizer.ggml.add_space_prefix", not gemma)
         made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first" if first else "never", split=False)
     made.decoder = decoders.Sequence([decoders.Replace(_SPACE, " "), decoders.ByteFallback(), decoders.Fuse()])
+    return made
+
+
+def _unigram(settings: Settings, tokens: list[str]) -> Tokenizer:
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+    if settings.get("general.architecture") != "t5":
+        raise UnsupportedModel("its tokenizer is 't5', which is known here of T5 alone")
+    pieces = list(zip(tokens, map(float, settings["tokenizer.ggml.scores"]), strict=True))
+    made = Tokenizer(models.Unigram(pieces, unk_id=settings.get("tokenizer.ggml.unknown_token_id", 2)))
+    charsmap = settings.get("tokenizer.ggml.precompiled_charsmap")
+    if charsmap:
+        made.normalizer = normalizers.Precompiled(bytes(each & 255 for each in charsmap))
+    spaces = pre_tokenizers.Metaspace(replacement=_SPACE, prepend_scheme="always")
+    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), spaces])
+    made.decoder = decoders.Metaspace(replacement=_SPACE, prepend_scheme="always")
     return made
 
 
@@ -152,7 +191,8 @@ def _mark(made: Tokenizer, settings: Settings, tokens: Sequence[str]) -> None:
         after = _named(settings, tokens, "seperator") or _named(settings, tokens, "eos") or "[SEP]"
     else:
         before = _named(settings, tokens, "bos") if adds_beginning(settings) else None
-        after = _named(settings, tokens, "eos") if settings.get("tokenizer.ggml.add_eos_token") else None
+        ends = settings.get("tokenizer.ggml.add_eos_token", settings["tokenizer.ggml.model"] == "t5")
+        after = _named(settings, tokens, "eos") if ends else None
     first = [each for each in (before, "$A", after) if each]
     second = [f"{each}:1" for each in (None if bert else before, "$B", after) if each]
     made.post_processor = TemplateProcessing(
