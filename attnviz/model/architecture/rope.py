@@ -68,13 +68,12 @@ def rotary(
         beside: names of settings that do not concern the rotation.
         proportional: whether "proportional" is known, where whole heads rotate and most dimensions by no angle.
     """
-    said = _said(config, kind, scaled)
+    said = {key: value for key, value in _said(config, kind, scaled).items() if key not in beside}
     base = _number(said, "rope_theta", config.number(theta_name, theta), above=1)
     part = _number(said, "partial_rotary_factor", config.number("partial_rotary_factor", partial or 1.0))
     older = str(said.pop("type", None) or "default")
     name = str(said.pop("rope_type", None) or older)
     name = ({"mrope": "default"} | (spellings or {})).get(name, name)
-    said = {key: value for key, value in said.items() if key not in beside}
     known = [one for one in _KNOWN if proportional or one != "proportional"]
     if name not in known:
         raise UnsupportedModel(f"config.json: rope_type is {short(name)}; our forward pass knows {', '.join(known)}")

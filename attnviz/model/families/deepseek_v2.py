@@ -4,8 +4,11 @@ all.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from attnviz.attention.window import CAUSAL
-from attnviz.errors import ModelError
+from attnviz.errors import ModelError, UnsupportedModel, short
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary, yarn_scale
 from attnviz.model.architecture.spec import (
@@ -98,8 +101,23 @@ def deepseek_spec(
     )
 
 
-def latent_attention(config: Config, heads: int, *, interleaved: bool, longest: int = 2048) -> AttentionSpec:
-    """The attention of DeepSeek's kin, with so many ``heads`` unless the config says others."""
+def typed_layers(config: Config, found: Spec, dense: GatedMLP, experts: Experts) -> Spec:
+    """The model with a ``dense`` MLP or ``experts`` in each layer as ``mlp_layer_types`` says, if it is there."""
+    kinds = ["dense" if layer.mlp == dense else "sparse" for layer in found.layers]
+    kinds = list(config.each("mlp_layer_types", kinds))
+    if {*kinds} - {"dense", "sparse"}:
+        raise UnsupportedModel(f"config.json: mlp_layer_types is {short(kinds)}; our forward pass knows dense, sparse")
+    pairs = zip(found.layers, kinds, strict=True)
+    layers = tuple(replace(layer, mlp=dense if kind == "dense" else experts) for layer, kind in pairs)
+    return replace(found, layers=layers)
+
+
+def latent_attention(
+    config: Config, heads: int, *, interleaved: bool, longest: int = 2048, **turns: Any
+) -> AttentionSpec:
+    """The attention of DeepSeek's kin, with so many ``heads`` unless the config says others; ``turns`` are further
+    arguments of ``rotary``.
+    """
     heads = config.size("num_attention_heads", heads)
     if config.kv_heads(heads) != heads:
         raise ModelError(
@@ -113,7 +131,7 @@ def latent_attention(config: Config, heads: int, *, interleaved: bool, longest: 
         head_size=own + turned,
         scale=(own + turned) ** -0.5 * yarn_scale(config),
         window=CAUSAL,
-        position=rotary(config, turned, longest=longest, interleaved=interleaved, last=True),
+        position=rotary(config, turned, longest=longest, interleaved=interleaved, last=True, **turns),
         bias=False,
         output_bias=bias,
         latent=Latent(

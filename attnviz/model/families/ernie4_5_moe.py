@@ -31,7 +31,6 @@ DEFAULTS = {
 
 def spec(config: Config) -> Spec:
     """The facts of an ERNIE 4.5 MoE; absent attributes have the values of transformers' ``Ernie4_5_MoeConfig``."""
-    config.ignore("output_router_logits", "router_aux_loss_coef")
     config.only("moe_norm_min", 1e-12)
     found = ernie4_5.ernie_spec(config, size=None)
     activation, inner = config.activation("hidden_act", "silu"), config.size("moe_intermediate_size", 1536)

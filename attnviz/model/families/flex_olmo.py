@@ -22,7 +22,6 @@ DEFAULTS = {
 
 def spec(config: Config) -> Spec:
     """The facts of a FlexOlmo; absent attributes have the values of transformers' ``FlexOlmoConfig``."""
-    config.ignore("output_router_logits", "router_aux_loss_coef")
     found = olmo2.spec(config)
     experts = Experts(
         GatedMLP(found.layers[0].mlp.size, config.activation("hidden_act", "silu")),

@@ -33,7 +33,7 @@ def spec(config: Config) -> Spec:
     """The facts of a MiniMax-M2; absent attributes have the values of transformers' ``MiniMaxM2Config``."""
     config.decoder()
     config.ignore(
-        "output_router_logits", "router_aux_loss_coef", "router_jitter_noise",
+        "router_jitter_noise",
         "mtp_transformer_layers", "num_mtp_modules", "use_mtp",  # modules beside the model
         "attn_type_list", "layernorm_full_attention_beta", "layernorm_linear_attention_beta", "layernorm_mlp_beta",
         "mlp_intermediate_size", "shared_moe_mode",  # of MiniMax-Text
