@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.encoding import Encoding
+from attnviz.errors import count_of
 from attnviz.record.measure import WeightsName, measure_of
 from attnviz.record.prediction import Prediction
 from attnviz.record.texts import RecordTexts
@@ -93,8 +94,8 @@ class AttentionRecord(RecordTexts):
         note = f"; {self.note}" if self.note else ""
         said = f"; {self.prediction.describe(self.encoding)}" if self.prediction else ""
         what = "Attention" if self.measure == "attention" else f"Attention ({self.measure})"
-        heads = "" if measure_of(self.measure).by_layer else f" × {self.heads} heads"
-        return f"<{what} of {self.model}: {self.layers} layers{heads}, {sizes}{said}{note}>"
+        heads = "" if measure_of(self.measure).by_layer else f" × {count_of(self.heads, 'head')}"
+        return f"<{what} of {self.model}: {count_of(self.layers, 'layer')}{heads}, {sizes}{said}{note}>"
 
 
 def _of_layers(values: tuple[float, ...], like: Array) -> Array:
@@ -116,7 +117,7 @@ class EncoderDecoderRecord:
 
     def __repr__(self) -> str:
         sizes = (
-            f"{name} {each.layers} layers × {each.heads} heads"
+            f"{name} {count_of(each.layers, 'layer')} × {count_of(each.heads, 'head')}"
             for name, each in (("encoder", self.encoder), ("decoder", self.decoder))
         )
         source, target = len(self.encoder.tokens), len(self.decoder.tokens)

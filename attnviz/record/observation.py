@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnviz.encoding import Encoding, Windows
+from attnviz.errors import count_of
 from attnviz.record.attention import Array, Backend, Kind, Record
 from attnviz.record.measure import Measure, measure_of
 from attnviz.record.prediction import Prediction
@@ -251,4 +252,5 @@ class Observation(RecordTexts):
         return layers, heads, len(self.encoding), keys
 
     def __repr__(self) -> str:
-        return f"<Observation of {self.model}: {self.layers} layers × {self.heads} heads, {len(self.tokens)} tokens>"
+        sizes = f"{count_of(self.layers, 'layer')} × {count_of(self.heads, 'head')}, {len(self.tokens)} tokens"
+        return f"<Observation of {self.model}: {sizes}>"

@@ -276,6 +276,13 @@ def test_layers_with_their_own_numbers_are_asked_for_by_them(run: Run, tmp_path:
     result = run("show", "--from", tmp_path / "hybrid.safetensors", "--layer", "0")
     assert (result.code, result.out) == (2, "")
     assert result.said == "error: no layer 0: this model has attention in layers 3, 7, 11"
+    write(
+        record(["bank", "loan"], random_weights((1, 1, 2)), numbers=(3,)), tmp_path / "one.safetensors", ".safetensors"
+    )
+    result = run("show", "--from", tmp_path / "one.safetensors", "--layer", "0")
+    assert result.said == "error: no layer 0: this model has attention in layer 3"
+    result = run("show", "--from", tmp_path / "one.safetensors", "--layer", "3", "--head", "1")
+    assert result.said == "error: no head 1: each layer of this model has head 0"
 
 
 # JSON

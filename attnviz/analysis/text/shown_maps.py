@@ -204,17 +204,17 @@ def of_heads(table: Table, observation: Observation, heads: Heads) -> Table:
 def require_layers(wanted: Sequence[int], there: Sequence[int]) -> None:
     """Raise a ``UsageError`` where one of the ``wanted`` layers is not ``there``."""
     some = "" if list(there) == list(range(len(there))) else "attention in "
-    _require("layer", wanted, there, f"this model has {some}layers")
+    _require("layer", wanted, there, f"this model has {some}layer{'s' * (len(there) > 1)}")
 
 
 def require_heads(wanted: Sequence[int], count: int) -> None:
     """Raise a ``UsageError`` where one of the ``wanted`` heads is not among the ``count`` of each layer."""
-    _require("head", wanted, range(count), "each layer of this model has heads")
+    _require("head", wanted, range(count), f"each layer of this model has head{'s' * (count > 1)}")
 
 
 def _require(what: str, wanted: Sequence[int], there: Sequence[int], owner: str) -> None:
     for number in wanted:
         if number not in there:
             gapless = there[-1] - there[0] == len(there) - 1
-            listed = f"{there[0]}–{there[-1]}" if gapless else ", ".join(map(str, there))
+            listed = f"{there[0]}–{there[-1]}" if gapless and len(there) > 1 else ", ".join(map(str, there))
             raise UsageError(f"no {what} {number}: {owner} {listed}")

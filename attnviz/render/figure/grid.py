@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from attnviz.analysis.text.shown_maps import Grid, hidden_shares
+from attnviz.errors import count_of
 from attnviz.record import Observation
 from attnviz.render.figure import sheet
 from attnviz.render.figure.captions import bar_label, hidden_note, measure_note, picture_name, scale_note
@@ -59,7 +60,7 @@ def draw_grid(observation: Observation, maps: Grid, style: Style | None = None, 
     width = style.given_width or 2 * EDGE + left + sheet.bar_room() * upright + columns * tile
     tiles, pooled = _pooled(maps, min(tile, high / lines / _ratio(maps)) * style.dpi)
     notes = [note for note in (pooled, *_notes(observation, maps, framed, style)) if note]
-    size = f"{layers} layers" + f" × {heads} heads" * (not observation.measure.by_layer)
+    size = count_of(layers, "layer") + f" × {count_of(heads, 'head')}" * (not observation.measure.by_layer)
     around = sheet.frame(style, f"{picture_name(observation)}  {size}", notes, width)
     fixed = around.above + _OVER + around.below + (0.04 if upright else 0.5)
     high = max(sheet.LEAST, style.given_height - fixed) if style.given_height else high
