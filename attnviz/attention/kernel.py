@@ -56,6 +56,7 @@ def attend(
     bias: Bias | None = None,
     softcap: float | None = None,
     sinks: Tensor | None = None,
+    gate: Tensor | None = None,
     first: int = 0,
     layer: int = 0,
     kind: Kind = "self",
@@ -72,6 +73,7 @@ def attend(
         first: the position of the first query; keys begin at 0.
         sinks: (H,), the score of a key without a value that takes its share of each softmax; then the weights of a
             query sum to less than 1 (gpt-oss).
+        gate: (H, N, E), by which the context is multiplied.
         interventions: what is put in the place of weights, before observers see them, and of the context.
     """
     (heads, queries, _), (groups, keys, _) = q.shape, k.shape
@@ -81,7 +83,7 @@ def attend(
     square = window == EVERYTHING or (window == CAUSAL and not first and queries == keys)
     plain = square and bias is None and softcap is None and sinks is None and v.dtype is torch.float32
     if not observers and not changed and plain and _is_finite(q, k):
-        return _settled(_unseen(q, k, v, scale, causal=window.right is not None), interventions)
+        return _settled(_unseen(q, k, v, scale, causal=window.right is not None), gate, interventions)
     most = None if window.right is None else CAUSAL_ROWS
     rows, together = _cut(heads, groups, queries, keys, rows, most, bias is not None)
     exact = torch.promote_types(q.dtype, torch.float32)
@@ -119,15 +121,16 @@ def attend(
                 part.end()
     finally:
         torch.set_num_threads(threads)
-    context = _settled(context, interventions)
+    context = _settled(context, gate, interventions)
     for observer in observers:
         if observer.contexts:
             observer.see_context(layer, kind, context)
     return context
 
 
-def _settled(context: Tensor, interventions: Sequence[Intervention]) -> Tensor:
-    """The ``context`` (H, N, E) after what the ``interventions`` put in its place."""
+def _settled(context: Tensor, gate: Tensor | None, interventions: Sequence[Intervention]) -> Tensor:
+    """The ``context`` (H, N, E) behind the ``gate``, after what the ``interventions`` put in its place."""
+    context = context if gate is None else context * gate
     for each in interventions:
         each.context(context)
     return context

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from attnviz.errors import UnsupportedModel
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -32,11 +34,14 @@ class Values:
         values: x W_V + b_V of all keys, (G, M, D).
         output: W_O as torch's linear layers have it, (C, H·D).
         bias: b_O (C,), if there is one.
+        gate: by what the output of each head is multiplied for each query, (H, N, D), if it is; then f(x) depends on
+            who looks, and there is none of a key alone.
     """
 
     values: Tensor
     output: Tensor
     bias: Tensor | None = None
+    gate: Tensor | None = None
 
     @property
     def heads(self) -> int:
@@ -44,9 +49,14 @@ class Values:
         return int(self.output.shape[1]) // int(self.values.shape[-1])
 
     def made(self, head: int, start: int = 0, stop: int | None = None) -> Tensor:
-        """f(x) of some keys in one head, (M, C), in float32 at least."""
+        """f(x) of some keys in one head, (M, C), in float32 at least.
+
+        Raises:
+            UnsupportedModel: what a head gives is gated.
+        """
         import torch
 
+        self._require_own()
         exact = torch.promote_types(self.values.dtype, torch.float32)
         return self._of(head)[start:stop].to(exact) @ self._output(head).to(exact).T
 
@@ -59,10 +69,23 @@ class Values:
         size = self.values.shape[-1]
         return self.output[:, head * size : (head + 1) * size]
 
+    def _require_own(self) -> None:
+        if self.gate is not None:
+            raise UnsupportedModel(
+                "what the heads of this model give is multiplied by a gate that depends on the token that looks: what "
+                "comes of a token alone has no norm",
+                hint="Ask for contribution or gradient, which count the gate.",
+            )
+
     def norms(self) -> Tensor:
-        """‖f(x)‖₂ of each head and key, (H, M)."""
+        """‖f(x)‖₂ of each head and key, (H, M).
+
+        Raises:
+            UnsupportedModel: as ``made``.
+        """
         import torch
 
+        self._require_own()
         groups, count, size = self.values.shape
         if count > _LONG * size and len(self.output) > size:
             # W_O = QR in each head, and Q leaves norms as they are: D numbers of a token are made, not C.
@@ -79,10 +102,11 @@ class Values:
         ])  # fmt: skip
 
     def contexts(self, weights: Tensor) -> Tensor:
-        """Σ_j A[h, i, j] v_j of each head and query (H, N, D), by ``weights`` (H, N, M)."""
+        """Σ_j A[h, i, j] v_j of each head and query (H, N, D), by ``weights`` (H, N, M), times the gate."""
         import torch
 
-        return torch.stack([each @ self._of(head).to(each.dtype) for head, each in enumerate(weights)])
+        found = torch.stack([each @ self._of(head).to(each.dtype) for head, each in enumerate(weights)])
+        return found if self.gate is None else found * self.gate.to(found.dtype)
 
     def mixed(self, weights: Tensor) -> Tensor:
         """Σ_h Σ_j A[h, i, j] f_h(x_j) + b_O of each query (N, C): what the attention adds, by ``weights`` (H, N, M)."""

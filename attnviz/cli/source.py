@@ -155,6 +155,8 @@ def explain(model: Model) -> None:
         console.note(f"observed: the model attends by itself, these are its own weights ({model.reason})")
     elif model.reason:
         console.note(f"hosted: transformers runs the model, our kernel is its attention ({model.reason})")
+    elif model.backend.name == "native" and (silent := model.backend.silent):
+        console.note(silent)
     if unread := model.backend.unread:
         console.warn(
             f"{model.name} has tensors of no use for a model of its config: {few(unread)}",

@@ -209,7 +209,7 @@ def _is_alike(backend: Native | Hosted, padded: Padded) -> bool:
     """Whether the tokens of a row attend as they would without its padding: it is certain only of a native model.
 
     Behind a text, padding is seen by none. Before it, it moves the text, which counts where positions have vectors.
-    Some models look at how long the whole row is, and a convolution mixes what stands side by side.
+    Some models look at how long the whole row is, and convolutions and recurrences mix it with what stands beside it.
     """
     if padded.plain:
         return True
@@ -220,9 +220,11 @@ def _is_alike(backend: Native | Hosted, padded: Padded) -> bool:
     spec = backend.network.encoder.spec if backend.network.encoder else backend.network.spec
     if padded.real.start and spec.crowds(len(padded.ids)):
         return False
-    for layer in spec.layers:
-        position = layer.attention.position
-        if layer.convolution or (isinstance(position, Rotary) and isinstance(position.scaling, Dynamic | LongRope)):
+    if any(layer.convolution for layer in spec.layers) or (spec.mixers and padded.real.start):
+        return False
+    for attention in spec.attentions.values():
+        position = attention.position
+        if isinstance(position, Rotary) and isinstance(position.scaling, Dynamic | LongRope):
             return False
         if isinstance(position, Rotary) and position.values and padded.real.start:
             return False

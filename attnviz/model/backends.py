@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from attnviz.attention.kernel import Kind
 from attnviz.checkpoint import Checkpoint, TrackedTensors, stored_tensors
 from attnviz.encoding import Encoding
 from attnviz.errors import UnsupportedModel, UsageError, did_you_mean, not_one_of
-from attnviz.model.architecture.description import join_ranges
+from attnviz.model.architecture.description import silent_layers
 from attnviz.model.families import near_miss
 from attnviz.model.native.backend import Native
 from attnviz.model.native.opening import open_native, read_spec
@@ -137,8 +137,8 @@ def hosted_reason(checkpoint: Checkpoint) -> str:
     except UnsupportedModel as error:
         if checkpoint.quantised:
             return f"its weights are quantised ({checkpoint.quantisation})"
-        others = _without_attention(checkpoint.config)
-        return "; ".join((error.message.removeprefix(f"{checkpoint.name}: "), *others))
+        others = silent_layers(_without_attention(checkpoint.config))
+        return "; ".join(filter(None, (error.message.removeprefix(f"{checkpoint.name}: "), others)))
     if checkpoint.wrapped:
         return f"the model is wrapped ({checkpoint.wrapped})"
     if isinstance(checkpoint.reference, torch.nn.Module):
@@ -152,18 +152,13 @@ _NO_ATTENTION = re.compile(r"linear|mamba|conv|recurrent|delta|ssm|rwkv")
 """What hybrid models call layers of another sort, which have states in the place of attention weights."""
 
 
-def _without_attention(config: Mapping[str, Any]) -> Iterator[str]:
-    """Say which layers of a hybrid model have no attention, as its config names their types."""
+def _without_attention(config: Mapping[str, Any]) -> dict[int, str]:
+    """The layers of a hybrid model that have no attention, as its config names their types."""
     own = config.get("text_config")
     config = own if isinstance(own, Mapping) else config
     kinds = config.get("layer_types") or config.get("layers_block_type") or ()
     named = [str(kind) for kind in kinds] if isinstance(kinds, list | tuple) else []
-    for kind in dict.fromkeys(filter(_NO_ATTENTION.search, named)):
-        numbers = [i for i, name in enumerate(named) if name == kind]
-        said = (
-            f"layers {join_ranges(numbers)} ({kind}) have" if len(numbers) > 1 else f"layer {numbers[0]} ({kind}) has"
-        )
-        yield f"{said} no attention: the others are shown alone"
+    return {i: kind for i, kind in enumerate(named) if _NO_ATTENTION.search(kind)}
 
 
 def watch_model(checkpoint: Checkpoint, backend: Native | Hosted) -> ModelWatch | None:

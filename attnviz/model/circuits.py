@@ -15,7 +15,6 @@ from attnviz.model.architecture.spec import (
     AttentionSpec,
     BranchNorm,
     LayerNorm,
-    LayerSpec,
     Norm,
     ParallelNorm,
     PostNorm,
@@ -56,13 +55,14 @@ class Circuits:
     """The circuits of a model.
 
     Attributes:
-        layers: those of each layer.
+        layers: those of each layer that attends.
         matched: Σ e_t e_tᵀ of all token embeddings e (C, C).
         copied: Σ e_t u_tᵀ of all tokens, u what the head of the model scores a token by, the weights of the last norm
             among them (C, C); None if it predicts no tokens.
         previous: the weight on the token before where all tokens are the mean of the vocabulary, straight from the
             embeddings (L, H).
         inexact: what keeps these matrices from being the whole of what a head does, a sentence part each.
+        numbers: the numbers of these layers.
     """
 
     layers: tuple[LayerCircuit, ...]
@@ -70,6 +70,7 @@ class Circuits:
     copied: Tensor | None
     previous: Tensor
     inexact: tuple[str, ...]
+    numbers: tuple[int, ...]
 
 
 @torch.inference_mode()
@@ -84,12 +85,14 @@ def read_circuits(network: Network, checkpoint: Checkpoint) -> Circuits:
     stack = network.encoder or network
     embedded = _embedded(stack)
     unembedded = None if network.encoder else _unembedded(network, checkpoint)
-    layers = tuple(_layer(stack, i, layer) for i, layer in enumerate(stack.spec.layers))
+    layers = tuple(_layer(stack, i, spec) for i, spec in stack.spec.attentions.items())
     matched, copied = _summed(embedded, embedded), None if unembedded is None else _summed(embedded, unembedded)
     for each in (matched, copied, *(part for layer in layers for part in vars(layer).values())):
         if isinstance(each, Tensor):
             require_finite(each, stack.tensors)
-    return Circuits(layers, matched, copied, _previous(stack, embedded), tuple(_inexact(stack)))
+    return Circuits(
+        layers, matched, copied, _previous(stack, embedded), tuple(_inexact(stack)), tuple(stack.spec.attentions)
+    )  # fmt: skip
 
 
 def _embedded(network: Network) -> Tensor:
@@ -131,9 +134,9 @@ def _exactly(tensor: Tensor) -> Tensor:
     return tensor.to("cpu", torch.promote_types(tensor.dtype, torch.float32))
 
 
-def _layer(network: Network, i: int, layer: LayerSpec) -> LayerCircuit:
+def _layer(network: Network, i: int, spec: AttentionSpec) -> LayerCircuit:
     """The matrices of a layer."""
-    at, spec, tensors, source = f"layers.{i}.attention", layer.attention, network.tensors, network.keys_of(i)
+    at, layer, tensors, source = f"layers.{i}.attention", network.spec.layers[i], network.tensors, network.keys_of(i)
     query, key, value = _reading(network, i)[0], *_reading(network, source)[1:]
     output = _exactly(tensors[f"{at}.output.weight"]).T  # (H·D, C)
     match layer.norms:
@@ -156,7 +159,7 @@ def _reading(network: Network, i: int) -> list[Tensor]:
     folded in.
     """
     at, layer = f"layers.{i}.attention", network.spec.layers[i]
-    reading = _projections(network, at, layer.attention)
+    reading = _projections(network, at, network.spec.attentions[i])
     match layer.norms:
         case PreNorm(norm, attention) if attention:
             return [_folded(network, f"{at}.norm", norm, each) for each in reading]
@@ -206,37 +209,40 @@ def _previous(network: Network, embedded: Tensor) -> Tensor:
         torch.zeros(count, spec.width, dtype=network.dtype, device=network.device),
     ) / len(every)  # fmt: skip
     table = network.relative_table()
-    for i, layer in enumerate(spec.layers):
-        entering = network._entering(f"layers.{i}.attention", layer, x)
-        network._attention(i, layer.attention, run, table, entering, shown=True)
+    for i, attention in spec.attentions.items():
+        entering = network._entering(f"layers.{i}.attention", spec.layers[i], x)
+        network._attention(i, attention, run, table, entering, shown=True)
     return torch.from_numpy(seen.figures["previous"])
 
 
 def _inexact(network: Network) -> Iterator[str]:
     """What these matrices leave out."""
-    layers = network.spec.layers
-    kinds = {type(layer.norms) for layer in layers}
+    spec, attentions = network.spec, network.spec.attentions.values()
+    kinds = {type(spec.layers[i].norms) for i in spec.attentions}
     if PostNorm in kinds or BranchNorm in kinds:
         yield "norms stand behind each sublayer, so that what a head writes is scaled anew, token by token"
     else:
         yield "norms are folded in as far as they are linear; that each token is divided by its own size is left out"
-    positions = sorted({type(layer.attention.position).__name__ for layer in layers if layer.attention.position})
+    positions = sorted({type(each.position).__name__ for each in attentions if each.position})
     if "Rotary" in positions:
         yield "rotary positions turn queries and keys: the QK circuits are those of distance 0"
-    if any(isinstance(each, Rotary) and each.values for each in (layer.attention.position for layer in layers)):
+    if any(isinstance(each.position, Rotary) and each.position.values for each in attentions):
         yield "values are turned by their position too: the OV circuits are those of position 0"
     if set(positions) - {"Rotary"}:
         yield "scores also depend on the distance, which is no part of the QK circuits"
-    if any(layer.attention.kv_heads < layer.attention.heads for layer in layers):
+    if any(each.kv_heads < each.heads for each in attentions):
         yield "heads of a group share keys and values, and so parts of their circuits"
-    if any(layer.attention.qk_norm for layer in layers):
+    if any(each.qk_norm for each in attentions):
         yield "the norms of queries and keys are left out"
-    if any(layer.attention.value_norm for layer in layers):
+    if any(each.value_norm for each in attentions):
         yield "the norms of values are left out"
     if network.lenders:
         yield "of layers that use keys and values of an earlier layer, these read what enters that one"
-    if any(layer.token_gate for layer in layers):
+    if any(layer.token_gate for layer in spec.layers):
         yield "what each layer adds of the token itself is left out"
-    if any(layer.attention.latent for layer in layers):
+    if any(each.latent for each in attentions):
         yield "what queries, keys and values are made from is normed, token by token, which is left out"
-    yield "MLPs, biases and heads of layers between two heads are left out"
+    if any(each.gated for each in attentions):
+        yield "what a head gives is multiplied by a gate, number by number and token by token, which is left out"
+    between = " and layers that do not attend" if spec.mixers else ""
+    yield f"MLPs, biases and heads of layers{between} between two heads are left out"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from attnviz.attention.observers.changed import KeptContexts
 from attnviz.attention.tile import Kind, Observer
 from attnviz.encoding import Encoding
 from attnviz.errors import UsageError
+from attnviz.model.architecture.description import mixer_name
 from attnviz.model.inputs import BESIDE
 from attnviz.model.native.attribution import Attribution, attribute
 from attnviz.model.native.language_head import LanguageHead
@@ -42,6 +43,8 @@ class Contributions:
         heads: what each head of each kind adds, (L, H).
         sources: what each adds that comes from each token, (L, H, M).
         mlps: what each MLP adds, (L,).
+        layers: the numbers of the L layers of each kind of attention.
+        mixers: what each layer that does not attend adds in the place of heads, by its number and what it is called.
         embeddings: what the embeddings of the token itself add, by name.
         biases: what all biases add, which is the same for every text, by name.
     """
@@ -56,11 +59,13 @@ class Contributions:
     mlps: Numbers
     embeddings: dict[str, float]
     biases: dict[str, float]
+    layers: dict[Kind, tuple[int, ...]]
+    mixers: dict[tuple[int, str], float] = field(default_factory=dict)
 
     @property
     def total(self) -> float:
         """The sum of all parts, which is the logit but for rounding."""
-        parts = [*(each.sum() for each in self.heads.values()), self.mlps.sum()]
+        parts = [*(each.sum() for each in self.heads.values()), self.mlps.sum(), *self.mixers.values()]
         return float(sum([*parts, *self.embeddings.values(), *self.biases.values()]))
 
 
@@ -126,12 +131,15 @@ def find_contributions(
         ])
         for kind in kinds
     }  # fmt: skip
-    return _gathered(parts, found, head, logits, at, sources)
+    return _gathered(parts, found, head, logits, at, sources, backend)
 
 
 def _gathered(
-    parts: Attribution, target: Target, head: LanguageHead, logits: torch.Tensor, row: int, sources: dict[Kind, Numbers]
-) -> Contributions:
+    parts: Attribution, target: Target, head: LanguageHead, logits: torch.Tensor, row: int,
+    sources: dict[Kind, Numbers], backend: Native,
+) -> Contributions:  # fmt: skip
+    names = {i: mixer_name(each) for i, each in backend.network.spec.mixers.items()}
+    layers = {kind: tuple(backend.layer_heads[kind]) for kind in sources}
     biases = {name: float(each) for name, each in parts.biases.items()}
     if head.bias is not None:
         biases["head bias"] = float(target(head.bias.double())) * head.scale
@@ -147,6 +155,8 @@ def _gathered(
         mlps=as_array(parts.mlps[:, 0]),
         embeddings={name: float(each) for name, each in parts.embeddings.items()},
         biases=biases,
+        layers=layers,
+        mixers={(i, names[i]): float(each[0]) for i, each in sorted(parts.mixers.items())},
     )
 
 

@@ -77,6 +77,8 @@ TOWERS: Mapping[str, Tower] = {
     "qwen2_5_vl": Tower("qwen2_5_vl_text", inner=True),
     "qwen2_audio": Tower("qwen2"),
     "qwen2_vl": Tower("qwen2_vl_text", inner=True),
+    "qwen3_5": Tower("qwen3_5_text"),
+    "qwen3_5_moe": Tower("qwen3_5_moe_text"),
     "qwen3_vl": Tower("qwen3_vl_text"),
     "qwen3_vl_moe": Tower("qwen3_vl_moe_text"),
     "siglip": Tower("siglip_text_model", alone=True),

@@ -126,10 +126,10 @@ def test_latents_are_multiplied_out(tmp_path: Path) -> None:
     network = network_of(*files_of(tmp_path), torch.float64)
     network._norm = lambda at, _, x: x * network.tensors[f"{at}.weight"]  # type: ignore[method-assign]
     x = torch.randn(5, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    for i, spec in enumerate(network.spec.layers):
+    for i, spec in network.spec.attentions.items():
         found, at = _layer(network, i, spec), f"layers.{i}.attention"
-        read = network._entering(at, spec, x)
-        q, k, v = network._vectors(at, spec.attention, read, valued=True)
+        read = network._entering(at, network.spec.layers[i], x)
+        q, k, v = network._vectors(at, spec, read, valued=True)
         assert v is not None
         scores = torch.einsum("nc,hdc,hde,me->hnm", x, found.query, found.key, x)
         torch.testing.assert_close(q @ k.mT, scores, rtol=1e-10, atol=1e-10)
@@ -145,7 +145,7 @@ def test_of_random_matrices_the_mean_square_is_the_baseline() -> None:
                      torch.randn(30, 64, 8, generator=generator), i)
         for i in range(2)
     )  # fmt: skip
-    found = composition(Circuits(layers, torch.eye(64), None, torch.zeros(2, 30), ()))
+    found = composition(Circuits(layers, torch.eye(64), None, torch.zeros(2, 30), (), (0, 1)))
     assert found.baseline == 1 / 8
     squares = np.square(found.scores[:, 30:, :30])
     assert np.sqrt(squares.mean((1, 2))) == pytest.approx(found.baseline, rel=0.02)

@@ -292,12 +292,17 @@ def test_the_layers_of_a_hybrid_that_have_no_attention_are_said(run: Run, tmp_pa
     }
     config = transformers.Qwen3_5TextConfig(**sizes, linear_key_head_dim=8, linear_value_head_dim=8, **_MARKS)
     folder = tiny.save(tmp_path / "model", transformers.Qwen3_5ForCausalLM(config))
-    why = "layers 0–2 (linear_attention) have no attention: the others are shown alone"
-    assert why in " ".join(run("models", folder).out.split())
+    why = "layers 0–2 (delta rule) have no attention: the others are shown alone"
+    said = facts(run("models", folder))
+    assert said["heads"] == "2 of size 8, 1 key-value head in layer 3"
+    assert said["no attention"].startswith("gated delta rule, 1 state of 8 × 8")
     shown = run("show", "the bank", "--no-check", "-m", folder)
     assert why in shown.said
     assert shown.lines[0].split(" · ")[2] == "1 layer × 2 heads"
     assert "\nL3 " in shown.out
+    wrong = run("show", "the bank", "--no-check", "-m", folder, "--layer", "1")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "attention in layers 3" in wrong.said
 
 
 @pytest.mark.parametrize("model", ["CLIPModel", "SiglipModel"])

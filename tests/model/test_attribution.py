@@ -56,6 +56,6 @@ def test_parts_sum_to_the_whole(family: str, name: str, tmp_path: Path) -> None:
     assert found.heads.keys() == ({"decoder", "cross"} if network.encoder else {network.kind})
     for kind, heads in found.heads.items():
         assert float(heads.abs().max(-1).values.min()) > 1e-6
-        for layer, each in enumerate(heads):
+        for layer, each in zip(maps.layers(kind), heads, strict=True):
             through = found.sources(kind, layer, maps.layer(layer, kind)[:, rows], values.found[kind][layer])
             torch.testing.assert_close(through.sum(-1), each, rtol=1e-9, atol=1e-9)

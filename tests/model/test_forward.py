@@ -115,12 +115,12 @@ def test_a_window_hides_what_is_beyond_it(network: Open) -> None:
     for case, variant in CASES.items():
         if variant.target is not None:
             continue
-        layer_windows = [layer.attention.window for layer in spec_of(variant).layers]
+        layer_windows = [attention.window for attention in spec_of(variant).attentions.values()]
         if all(window.left is None for window in layer_windows):
             continue
         found += 1
         stack = network(case)
-        assert [layer.attention.window for layer in stack.spec.layers] == layer_windows
+        assert [attention.window for attention in stack.spec.attentions.values()] == layer_windows
         weights = ours(stack, variant.ids, variant.types)[0]
         n = len(variant.ids)
         place = torch.arange(n)

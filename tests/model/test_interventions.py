@@ -44,8 +44,8 @@ def some(model: Any, encoding: Any, target: Any) -> list[list[Intervention]]:
     model.backend.run(encoding, [kept], target)
     variants: list[list[Intervention]] = [[]]
     for kind, layers in kept.found.items():
-        last = len(layers) - 1
-        for layer in (0, last):
+        first, last = min(layers), max(layers)
+        for layer in (first, last):
             context = layers[layer]
             heads, n, _ = context.shape
             m = n if kind != "cross" else len(encoding)
@@ -56,7 +56,7 @@ def some(model: Any, encoding: Any, target: Any) -> list[list[Intervention]]:
                 [Freeze(layer, heads - 1, kind)],
                 [Freeze(layer, 0, kind, pattern=torch.softmax(torch.randn(n, m, dtype=torch.float64), -1))],
                 [Cut(layer, 0, kind, queries=(n - 1,), keys=(0, 2))],
-                [Zero(0, 0, kind), Freeze(last, heads - 1, kind), Cut(kind=kind, keys=(1,), renormalise=False)],
+                [Zero(first, 0, kind), Freeze(last, heads - 1, kind), Cut(kind=kind, keys=(1,), renormalise=False)],
             ]
     if len(kept.found) > 1:
         variants.append([Zero(0, 0), Zero(1, 1)])  # encoder, decoder and cross-attention together

@@ -39,7 +39,7 @@ def test_all_paths_together_are_the_patched_head(family: str) -> None:
     found = contexts(model, clean, target)
     moved = 0.0
     for kind, layers in found.items():
-        for layer in (0, 1):
+        for layer in sorted(layers)[:2]:
             head = attention_at(model.backend.network, kind, layer).heads - 1
             values = layers[layer][head]
             sender = Sender(kind, layer, head, values)
@@ -60,11 +60,15 @@ def test_the_direct_path_through_mlps_is_a_run_with_all_later_heads_frozen(famil
     if "cross" in model.backend.kinds:
         pytest.skip("what leaves the encoder goes nowhere but into heads")
     found, frozen = contexts(model, clean, target)["self"], contexts(model, corrupt, target)["self"]
-    sender = Sender("self", 0, 0, found[0][0])
-    output = [each for each in receivers_of(model.backend.network, "self", 0) if each.part == "output"]
+    first = min(found)
+    sender = Sender("self", first, 0, found[first][0])
+    after = receivers_of(model.backend.network, "self", first)
+    output = [each for each in after if each.part == "output"]
+    if any(each.part == "mixer" for each in after):
+        pytest.skip("what mixes tokens in place of attention can't be frozen")
     paths = dict(model.backend.run_paths(corrupt, sender, [output], target, through_mlps=True))
-    later = [Patch(layer, values=values) for layer, values in frozen.items() if layer]
-    with model.backend.intervened([Patch(0, 0, values=found[0][0]), *later]):
+    later = [Patch(layer, values=values) for layer, values in frozen.items() if layer > first]
+    with model.backend.intervened([Patch(first, 0, values=found[first][0]), *later]):
         assert (model.backend.run(corrupt, (), target) - paths[0]).abs().max() < 1e-9
 
 

@@ -44,7 +44,7 @@ def table(by: By = "head") -> Table:
     target = Target("token", *(Scored(name, i, repr(name)) for i, name in enumerate((" Mary", " John", " Mary"))))
     found = Contributions(
         target, 4, 2.25, None, 0.5, {"self": SOURCES.sum(-1)}, {"self": SOURCES}, np.array([0.05, 3.0]),
-        {"tokens": 0.05}, {"norm biases": -0.4},
+        {"tokens": 0.05}, {"norm biases": -0.4}, {"self": (0, 1)},
     )  # fmt: skip
     encoding = record(WORDS, np.full((1, 1, 5, 5), 0.2)).encoding
     return contributions_table(found, encoding, None, model="model", by=by)

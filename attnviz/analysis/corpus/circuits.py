@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +102,7 @@ def composition(circuits: Circuits) -> Composition:
         )
         for j in range(i):
             sources = written[j].transpose(0, 1).flatten(1)  # (H, C, D) → (C, H·D)
-            for kind, each in enumerate(read if j < layer.source else read[:1]):
+            for kind, each in enumerate(read if circuits.numbers[j] < layer.source else read[:1]):
                 made = _normed(each).flatten(0, 1) @ sources  # (H·D, H·D)
                 norms = made.view(heads, each.shape[1], heads, -1).square().sum((1, 3)).sqrt()
                 found[kind, i * heads : (i + 1) * heads, j * heads : (j + 1) * heads] = norms.double().cpu().numpy()
@@ -126,18 +127,18 @@ def _normed(matrices: Tensor) -> Tensor:
 def circuits_table(circuits: Circuits, model: str, *, edges: bool = False) -> Table:
     """What heads do by their weights: a row for each head, or with ``edges`` for each pair of heads that compose."""
     found = composition(circuits)
-    layers, heads = len(circuits.layers), len(circuits.layers[0].query)
+    numbers, heads = circuits.numbers, len(circuits.layers[0].query)
     about = {"model": model, "baseline": found.baseline, "inexact": list(circuits.inexact)}
     notes = [
         f"Of random matrices the composition is {found.baseline:.3f} (1/√C).",
         f"From weights alone, and so not exact: {'; '.join(circuits.inexact)}.",
     ]
-    names = [f"L{layer} H{head}" for layer in range(layers) for head in range(heads)]
+    names = [f"L{layer} H{head}" for layer in numbers for head in range(heads)]
     if edges:
-        return _edges(found, names, heads, about, notes)
+        return _edges(found, names, circuits.numbers, about, notes)
     if circuits.copied is None:
         notes.insert(0, "No scores of copying and induction: the model has no head that predicts tokens.")
-    columns, values = head_columns(range(layers), heads)
+    columns, values = head_columns(numbers, heads)
     score, previous = copying(circuits).reshape(-1), circuits.previous.cpu().numpy().reshape(-1)
     values |= {"copying": score, "previous": previous} | _induction(circuits, found, score, previous, names)
     for kind, scores in zip(KINDS, found.scores, strict=True):
@@ -191,15 +192,18 @@ def _induction(
     return {"induction": best, "induction_from": source, "matching": matched}
 
 
-def _edges(found: Composition, names: list[str], heads: int, about: dict[str, Any], notes: list[str]) -> Table:
-    """A row for each pair of heads and kind that compose at all."""
+def _edges(
+    found: Composition, names: list[str], numbers: Sequence[int], about: dict[str, Any], notes: list[str]
+) -> Table:
+    """A row for each pair of heads and kind that compose at all, of the layers with these ``numbers``."""
+    heads, layers = len(names) // len(numbers), np.array(numbers)
     kinds, ats, sources = np.nonzero(np.nan_to_num(found.scores) > 1e-6)
     scores = found.scores[kinds, ats, sources]
     columns = (Column("layer", "the layer of the head", "count"), Column("head", "the head", "count"), *_EDGES)
     values: dict[str, Any] = {
-        "layer": ats // heads, "head": ats % heads, "kind": np.array(KINDS, object)[kinds],
+        "layer": layers[ats // heads], "head": ats % heads, "kind": np.array(KINDS, object)[kinds],
         "from": np.array(names, object)[sources], "composition": scores, "times": scores / found.baseline,
-        "from_layer": sources // heads, "from_head": sources % heads,
+        "from_layer": layers[sources // heads], "from_head": sources % heads,
     }  # fmt: skip
     table = Table("heads", "Which heads compose?", columns, values, about=about, notes=tuple(notes))
     return ranked_by(table, "times")

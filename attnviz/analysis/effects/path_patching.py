@@ -15,7 +15,7 @@ from attnviz.analysis.effects.sides import Sides
 from attnviz.analysis.table import Column, Table
 from attnviz.attention.observers.changed import KeptContexts
 from attnviz.errors import UsageError
-from attnviz.model.architecture.description import join_ranges
+from attnviz.model.architecture.description import join_ranges, mixer_name
 from attnviz.model.native.paths import Receiver, Sender, attention_at, receivers_of
 
 if TYPE_CHECKING:
@@ -26,8 +26,12 @@ MOST = 3e12
 """How many multiplications all paths together may take: some minutes."""
 _FROM = (
     Column("from", "the head whose output is that of the clean text"),
-    Column("to", "what reads it, straight from the head: later heads, an MLP, or what comes after the last layer"),
-    Column("by", "by what a head reads it: query, key or value"),
+    Column(
+        "to",
+        "what reads it, straight from the head: later heads, an MLP, a layer that does not attend, or what comes after "
+        "the last layer",
+    ),
+    Column("by", "by what a head reads it: query, key, value or gate"),
 )
 _NUMBERS = tuple(
     Column(name, f"{about}; none where there is none", "count", shown=False)
@@ -96,7 +100,7 @@ def _heads(network: Network, receiver: Receiver) -> tuple[int, int]:
     """The first of the heads that read what a ``receiver`` of heads reads, and how many they are."""
     number = receiver.head or 0
     spec = attention_at(network, receiver.kind, receiver.layer)
-    shared = 1 if receiver.part == "query" else spec.heads // spec.kv_heads
+    shared = 1 if receiver.part in ("query", "gate") else spec.heads // spec.kv_heads
     return number * shared, shared
 
 
@@ -169,6 +173,8 @@ def _row(network: Network, edge: Edge) -> dict[str, Any]:
         return found | {"to": "output", "to_layer": None}
     if receiver.part == "mlp":
         return found | {"to": f"{of}L{receiver.layer} MLP"}
+    if receiver.part == "mixer":
+        return found | {"to": f"{of}L{receiver.layer} {mixer_name(network.spec.mixers[receiver.layer])}"}
     first, count = _heads(network, receiver)
     others = f"–{first + count - 1}" if count > 1 else ""
     return found | {"to": f"{of}L{receiver.layer} H{first}{others}", "to_head": first, "to_heads": count}
@@ -183,7 +189,7 @@ def _shared(network: Network, edges: Sequence[Edge]) -> list[str]:
             f"Groups of {max(counts)} heads share keys and values: a way by key or value goes into all of a group, one "
             "by query into one head."
         )
-    borrowing = [i for i, layer in enumerate(network.spec.layers) if layer.attention.keys_of is not None]
+    borrowing = [i for i, each in network.spec.attentions.items() if each.keys_of is not None]
     if borrowing:
         found.append(
             f"Layers {join_ranges(borrowing)} use keys and values of earlier layers: a way by these ends in the layer "

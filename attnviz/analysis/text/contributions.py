@@ -22,9 +22,13 @@ By = Literal["head", "word"]
 MOST = 100_000
 """How many words of heads are listed: of more, those that add or take most."""
 _WHERE = (
-    Column("component", "a head, an MLP, the embeddings of the token itself, or biases, which no text changes"),
-    Column("part", "head, MLP, embedding or bias", shown=False),
-    Column("layer", "the layer of a head or MLP", "count", shown=False),
+    Column(
+        "component",
+        "a head, an MLP, what mixes tokens in a layer without attention, the embeddings of the token itself, or "
+        "biases, which no text changes",
+    ),
+    Column("part", "head, MLP, mixer, embedding or bias", shown=False),
+    Column("layer", "the layer of a head, MLP or mixer", "count", shown=False),
     Column("head", "the head", "count", shown=False),
     Column("map", "which attention of an encoder–decoder the head is of", shown=False),
 )
@@ -106,12 +110,14 @@ def _parts(found: Contributions, axes: dict[Kind, Axis]) -> Iterator[dict[str, A
     """A row for each part of the model."""
     for kind, heads in found.heads.items():
         words, names = _by_word(found.sources[kind], axes[kind]), axes[kind].names
-        for (layer, head), adds in np.ndenumerate(heads):
-            row = words[layer, head]
+        for (place, head), adds in np.ndenumerate(heads):
+            layer, row = found.layers[kind][place], words[place, head]
             strongest: dict[str, Any] = {}
             for at, (word, of) in zip(np.argsort(-abs(row), kind="stable").tolist(), _PAIRS, strict=False):
                 strongest |= {word: names[at], of: row[at]}
             yield _name(kind, layer, head) | {"contribution": adds} | strongest
+    for (layer, name), written in found.mixers.items():
+        yield {"component": f"L{layer} {name}", "part": "mixer", "layer": layer, "contribution": written}
     for layer, written in enumerate(found.mlps.tolist()):
         yield {"component": f"L{layer} MLP", "part": "MLP", "layer": layer, "contribution": written}
     for part, several in (("embedding", found.embeddings), ("bias", found.biases)):
@@ -123,9 +129,13 @@ def _words(found: Contributions, axes: dict[Kind, Axis]) -> Iterator[dict[str, A
     """A row for each word behind each head."""
     for kind, sources in found.sources.items():
         names = axes[kind].names
-        for (layer, head, word), adds in np.ndenumerate(_by_word(sources, axes[kind])):
+        for (place, head, word), adds in np.ndenumerate(_by_word(sources, axes[kind])):
             if adds:
-                yield _name(kind, layer, head) | {"word": names[word], "word_index": word, "contribution": adds}
+                yield _name(kind, found.layers[kind][place], head) | {
+                    "word": names[word],
+                    "word_index": word,
+                    "contribution": adds,
+                }
 
 
 def _title(found: Contributions, axis: Axis) -> str:
@@ -153,6 +163,7 @@ def _notes(found: Contributions) -> list[str]:
     target = found.target
     sums = dict[str, float]()
     sums["heads"] = float(sum(each.sum() for each in found.heads.values()))
+    sums |= {"layers that do not attend": sum(found.mixers.values())} if found.mixers else {}
     sums["MLPs"] = float(found.mlps.sum())
     sums["embeddings"] = sum(found.embeddings.values())
     sums |= {"biases": sum(found.biases.values())} if found.biases else {}
@@ -173,6 +184,8 @@ def _notes(found: Contributions) -> list[str]:
     direct = _DIRECT
     if "MLP biases" in found.biases:
         direct += " The output biases of MLPs are among the biases."
+    if found.mixers:
+        direct += " What comes from which word through a layer that does not attend is not known."
     if "cross" in found.heads:
         direct += " The encoder adds through the cross heads alone."
     return [*notes, said, direct]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from attnviz.analysis.text.flow import flow
 from attnviz.analysis.text.rollout import rollout
 from attnviz.errors import UsageError
+from attnviz.model.architecture.description import name_layers
 from attnviz.record import AttentionRecord, Backend, EncoderDecoderRecord, Record, WeightsName
 
 if TYPE_CHECKING:
@@ -85,10 +86,18 @@ def along_paths(record: Found, wanted: WeightsName) -> Found:
     """The rollout or flow of a record of attention weights, one map a layer.
 
     Raises:
-        InputError, UsageError: as ``flow``; the record is of attention from one text to another.
+        InputError, UsageError: as ``flow``; the record is of attention from one text to another, or some layers do not
+            attend.
     """
     if record.kind != "self":
         raise one_stack_error(wanted, record.model)
+    numbers = record.layer_numbers
+    if between := [i for i in range(max(numbers)) if i not in numbers]:
+        raise UsageError(
+            f"{wanted} follows words through all layers, and {name_layers(between)} of {record.model} mix"
+            f"{'' if len(between) > 1 else 'es'} them without attention",
+            hint="Ask for contribution or gradient, of a model that predicts words.",
+        )
     weights = record.weights
     found = rollout(weights, causal=record.causal) if wanted == "rollout" else flow(weights)
     return made_of(record, wanted, found[:, None])

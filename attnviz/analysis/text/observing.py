@@ -65,8 +65,8 @@ def observe(
         seen = [ValueNorms([only(kept.at_once())]), only(seeing)] if norms else [only([*kept.at_once(), *seeing])]
         backend.run(read, [*seen, *others], written)
     found = record_of(kept, name, backend.name)
-    if layers is not None:
-        rest = (number for number in range(backend.layers[kind]) if number not in layers)
+    if layers is not None and backend.name == "native":
+        rest = (number for number in backend.layer_heads[kind] if number not in layers)
         found = replace(found, unobserved=tuple(rest))
     return replace(found, evidence=gathered.evidence(kind, read, written)) if gathered else found
 
@@ -97,7 +97,7 @@ def _layers(backend: Native | Hosted, kind: Kind, request: Request) -> tuple[int
     wanted = request.heads.layers
     if wanted is None or backend.name != "native":
         return None
-    require_layers(wanted, range(backend.layers[kind]))
+    require_layers(wanted, tuple(backend.layer_heads[kind]))
     return tuple(sorted(wanted))
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Weights(Observer):
     """Keeps all weights, L·H·N·M numbers of each kind; raises an ``InputError`` if there is no room for them.
 
-    ``layers`` is the number of layers of each kind, if it is known; then weights are written directly into one array.
+    ``layers`` is the number of layers of each kind of attention, if it is known; then weights are written directly into
+    one array.
     ``most`` is the number of bytes that all may take; by default a quarter of free memory. Where they are kept
     ``beside`` other numbers, they share the room of these.
     """
@@ -57,7 +58,7 @@ class Weights(Observer):
         if tile.kind not in self._whole:
             self.take((count, *tile.shape), tile.weights, whole=True)
             self._whole[tile.kind] = _zeros((count, *tile.shape), tile.weights)
-        return self._whole[tile.kind][tile.layer]
+        return self._whole[tile.kind][len(self._maps[tile.kind])]  # layers come in their order
 
     def take(self, shape: tuple[int, ...], like: Tensor, *, whole: bool) -> None:
         """Raise if there is no room for numbers of ``shape`` beside those that are kept already."""

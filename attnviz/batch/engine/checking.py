@@ -236,7 +236,7 @@ def layer_windows(backend: Native | Hosted, encoding: Encoding) -> dict[int, Key
     """How far the queries of each layer see that reads a text: of a hosted model a run of it shows that."""
     if backend.name == "native":
         spec = backend.network.spec.encoder or backend.network.spec
-        return {number: layer.attention.window for number, layer in enumerate(spec.layers)}
+        return {number: attention.window for number, attention in spec.attentions.items()}
     seen = LayerWindows()
     run_alone(backend, encoding, [seen])
     return {number: KeyWindow(*span) for number, span in seen.found.items()}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from attnviz.model.architecture.shapes import tensor_shapes
 from attnviz.model.architecture.spec import (
@@ -13,10 +14,11 @@ from attnviz.model.architecture.spec import (
     BranchNorm,
     Disentangled,
     Experts,
+    GatedDelta,
     GatedMLP,
     LayerNorm,
-    LayerSpec,
     Learned,
+    Mixer,
     MLPAndExperts,
     ParallelNorm,
     PostNorm,
@@ -24,9 +26,12 @@ from attnviz.model.architecture.spec import (
     RelativeBuckets,
     Rotary,
     SandwichNorm,
+    ShortConvolution,
     Sinusoidal,
     Spec,
 )
+
+Part = TypeVar("Part")
 
 TIED = "the token vectors (tied)"
 
@@ -61,20 +66,24 @@ def parameters(spec: Spec) -> int:
 
 def _stack(spec: Spec) -> dict[str, str]:
     shared = f", {len(set(spec.stored))} stored and shared" if spec.stored else ""
+    layers = dict(enumerate(spec.layers))
     facts = {
         "layers": f"{len(spec.layers)}{shared}",
-        "heads": _of_all(spec, lambda layer: _heads(layer.attention)),
+        "heads": _of_all(spec.attentions, _heads, say_where=bool(spec.mixers)),
+        "no attention": _of_all(spec.mixers, describe_mixer, say_where=True),
         "width": f"{spec.width:,}",
-        "sees": _of_all(spec, lambda layer: _window(layer.attention)),
-        "position": _of_all(spec, lambda layer: _position(spec, layer.attention)),
-        "scores": _of_all(spec, lambda layer: _scores(layer.attention)),
+        "sees": _of_all(spec.attentions, _window),
+        "position": _of_all(spec.attentions, lambda attention: _position(spec, attention)),
+        "scores": _of_all(spec.attentions, _scores),
         "norms": _norms(spec),
-        "MLP": _of_all(spec, lambda layer: _mlp(layer.mlp)),
-        "keys and values": _of_all(spec, lambda layer: _keys(layer.attention)).removeprefix(_OWN),
+        "MLP": _of_all(layers, lambda layer: _mlp(layer.mlp)),
+        "keys and values": _of_all(spec.attentions, _keys).removeprefix(_OWN),
     }
     beside = spec.embedding.layers
     facts["beside"] = f"{beside.size:,} numbers for each token and layer, added behind its MLP" if beside else ""
-    facts["adapter"] = _of_all(spec, lambda layer: f"{_mlp(layer.adapter.mlp)}, after the MLP" if layer.adapter else "")
+    facts["adapter"] = _of_all(
+        layers, lambda layer: f"{_mlp(layer.adapter.mlp)}, after the MLP" if layer.adapter else ""
+    )
     if spec.streams:
         facts["streams"] = f"that of the text; {spec.streams} beside it predict tokens, and are not shown"
     if spec.limit:
@@ -82,16 +91,45 @@ def _stack(spec: Spec) -> dict[str, str]:
     return {name: words for name, words in facts.items() if words}
 
 
-def _of_all(spec: Spec, say: Callable[[LayerSpec], str]) -> str:
-    """Return what ``say`` returns for all layers; if it differs, for which layers."""
+def _of_all(parts: Mapping[int, Part], say: Callable[[Part], str], *, say_where: bool = False) -> str:
+    """Return what ``say`` returns of a part of each layer; for which layers, if it differs or ``say_where``."""
     said: dict[str, list[int]] = {}
-    for number, layer in enumerate(spec.layers):
-        said.setdefault(say(layer), []).append(number)
-    if len(said) == 1:
+    for number, part in parts.items():
+        said.setdefault(say(part), []).append(number)
+    if len(said) == 1 and not say_where:
         return next(iter(said))
-    return "; ".join(
-        f"{words or 'none'} in layer{'s' if len(numbers) > 1 else ''} {join_ranges(numbers)}"
-        for words, numbers in said.items()
+    return "; ".join(f"{words or 'none'} in {name_layers(numbers)}" for words, numbers in said.items())
+
+
+def name_layers(numbers: Sequence[int]) -> str:
+    """``layer 3`` or ``layers 0–2``."""
+    return f"layer{'s' if len(numbers) > 1 else ''} {join_ranges(numbers)}"
+
+
+def silent_layers(kinds: Mapping[int, str]) -> str:
+    """Say that layers do not attend, by what each is called; empty if there are none."""
+    named: dict[str, list[int]] = {}
+    for number, kind in kinds.items():
+        named.setdefault(kind, []).append(number)
+    said = (
+        f"{name_layers(numbers)} ({kind}) {'have' if len(numbers) > 1 else 'has'} no attention"
+        for kind, numbers in named.items()
+    )
+    return f"{'; '.join(said)}: the others are shown alone" if named else ""
+
+
+def mixer_name(mixer: Mixer) -> str:
+    """What a mixer is called."""
+    return {GatedDelta: "delta rule", ShortConvolution: "convolution"}[type(mixer)]
+
+
+def describe_mixer(mixer: Mixer) -> str:
+    """Return what a mixer is, in words."""
+    if isinstance(mixer, ShortConvolution):
+        return f"{mixer_name(mixer)} over {mixer.size} tokens"
+    return (
+        f"gated {mixer_name(mixer)}, {mixer.heads} state{'s' if mixer.heads > 1 else ''} of {mixer.key_size} × "
+        f"{mixer.value_size}, behind a convolution over {mixer.convolution} tokens,"
     )
 
 
@@ -178,6 +216,8 @@ def _scores(attention: AttentionSpec) -> str:
         parts.append(f"soft cap {attention.softcap:g}")
     if attention.qk_norm:
         parts.append("queries and keys normed")
+    if attention.gated:
+        parts.append("what heads give is gated")
     if attention.sinks:
         parts.append("a learned sink in each softmax")
     if attention.temperature:

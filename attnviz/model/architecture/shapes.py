@@ -12,11 +12,13 @@ from attnviz.model.architecture.spec import (
     Disentangled,
     Embedding,
     Experts,
+    GatedDelta,
     GatedMLP,
     Latent,
     LayerNorm,
     LayerSpec,
     Learned,
+    Mixer,
     MLPAndExperts,
     Norm,
     ParallelNorm,
@@ -56,7 +58,7 @@ def optional_shapes(spec: Spec) -> dict[str, TensorShape]:
     positions = spec.embedding.positions
     if isinstance(positions, Sinusoidal) and positions.stored:
         found["embed.positions.weight"] = (positions.count + positions.offset, spec.width)
-    turns = spec.layers[0].attention.position
+    turns = spec.first.position
     if isinstance(turns, Rotary) and (turns.table or turns.stored):
         found["rotary.weight"] = (turns.table, turns.size) if turns.table else (turns.size // 2,)
     for i, layer in enumerate(spec.layers):
@@ -77,9 +79,9 @@ def _spec(spec: Spec) -> Iterator[tuple[str, TensorShape]]:
         yield "project.weight", (spec.final_size, spec.width)
     if spec.streams:
         yield "streams.weight", (spec.streams, spec.width)
-    match spec.layers[0].attention.position:
+    match spec.first.position:
         case RelativeBuckets(buckets, shared=True):
-            yield "relative.weight", (buckets, spec.layers[0].attention.heads)
+            yield "relative.weight", (buckets, spec.first.heads)
         case Disentangled(span, norm=norm):
             yield "relative.weight", (2 * span, spec.width)
             if norm:
@@ -109,7 +111,11 @@ def _embedding(spec: Embedding, width: int, layers: int) -> Iterator[tuple[str, 
 
 def _layer(at: str, layer: LayerSpec, width: int, memory: int) -> Iterator[tuple[str, TensorShape]]:
     norms = layer.norms
-    yield from _attention(f"{at}.attention", layer.attention, width)
+    yield from (
+        _attention(f"{at}.attention", layer.attention, width)
+        if isinstance(layer.attention, AttentionSpec)
+        else _mixer(f"{at}.mixer", layer.attention, width)
+    )
     if layer.cross:
         yield from _attention(f"{at}.cross", layer.cross, width, memory)
     yield from _mlp(f"{at}.mlp", layer.mlp, width)
@@ -191,6 +197,8 @@ def _attention(
     if own and spec.value_norm:
         yield from _norm(f"{at}.value_norm", spec.value_norm, (spec.value_size,))
     yield from _linear(f"{at}.output", width, spec.heads * spec.value_size, spec.output_bias)
+    if spec.gated:
+        yield from _linear(f"{at}.gate", spec.heads * spec.value_size, width, spec.bias)
     if spec.sinks:
         yield f"{at}.sinks", (spec.heads,)
     if spec.qk_norm:
@@ -206,6 +214,24 @@ def _attention(
             yield from _linear(f"{at}.position_query", queries, width, spec.bias)
         if spec.position.content_to_position:
             yield from _linear(f"{at}.position_key", queries, width, spec.bias and spec.key_bias)
+
+
+def _mixer(at: str, spec: Mixer, width: int) -> Iterator[tuple[str, TensorShape]]:
+    if not isinstance(spec, GatedDelta):
+        for name in ("before", "after", "value", "output"):
+            yield from _linear(f"{at}.{name}", width, width, spec.bias)
+        yield f"{at}.convolution.weight", (width, 1, spec.size)
+        if spec.bias:
+            yield f"{at}.convolution.bias", (width,)
+        return
+    sizes = {"query": spec.keys, "key": spec.keys, "value": spec.values, "gate": spec.values}
+    for name, size in (sizes | {"rate": spec.heads, "decay": spec.heads}).items():
+        yield f"{at}.{name}.weight", (size, width)
+    yield f"{at}.decay.bias", (spec.heads,)
+    yield f"{at}.decay.factor", (spec.heads,)
+    yield f"{at}.convolution.weight", (2 * spec.keys + spec.values, 1, spec.convolution)
+    yield from _norm(f"{at}.norm", spec.norm, (spec.value_size,))
+    yield f"{at}.output.weight", (width, spec.values)
 
 
 def _latent(at: str, spec: Latent, width: int) -> Iterator[tuple[str, TensorShape]]:

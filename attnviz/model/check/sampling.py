@@ -80,10 +80,10 @@ def check_rows(
 def require_biases(backend: Native, encoding: Encoding, target: Encoding | None, dtype: torch.dtype) -> None:
     """Raise if T5's biases in transformers, of all heads, queries and keys, three times, do not fit into memory."""
     spec, free = backend.network.spec, free_memory()
-    if free is None or not isinstance(spec.layers[0].attention.position, RelativeBuckets):
+    if free is None or not isinstance(spec.first.position, RelativeBuckets):
         return
     pairs = max(queries * keys for queries, keys in map_shapes(backend, encoding, target).values())
-    size = 3 * spec.layers[0].attention.heads * pairs * dtype.itemsize
+    size = 3 * spec.first.heads * pairs * dtype.itemsize
     if size > free:
         raise too_large(
             len(encoding),

@@ -60,6 +60,7 @@ class Stack:
         inner: the size of the MLP's inner layer.
         linear: the number of matrix weights with which each token is multiplied; None is unknown.
         remembered: the same for each token of the encoder, whose keys and values a decoder computes.
+        mixed: the numbers of a token in the largest of its layers that do not attend.
     """
 
     blocks: tuple[AttentionBlock, ...]
@@ -67,6 +68,7 @@ class Stack:
     inner: int
     linear: int | None
     remembered: int = 0
+    mixed: int = 0
 
 
 @dataclass(frozen=True)
@@ -150,10 +152,12 @@ def _stack(spec: Spec) -> Stack:
                 sum(math.prod(size) for size in part if len(size) == 3) * layer.experts.chosen // layer.experts.count
             )
     remembered = sum(size for name, size in sizes.items() if ".cross.key" in name or ".cross.value" in name)
-    blocks = [replace(_block(layer.attention), lent=i in spec.lenders) for i, layer in enumerate(spec.layers)]
+    linear = sum(sizes.values()) - remembered + sum(each.multiplications(spec.width) for each in spec.mixers.values())
+    mixed = max((each.numbers(spec.width) for each in spec.mixers.values()), default=0)
+    blocks = [replace(_block(each), lent=i in spec.lenders) for i, each in spec.attentions.items()]
     blocks += [_block(layer.cross, "cross") for layer in spec.layers if layer.cross]
     inner = max(layer.mlp.size for layer in spec.layers)
-    return Stack(tuple(blocks), spec.width, inner, sum(sizes.values()) - remembered, remembered)
+    return Stack(tuple(blocks), spec.width, inner, linear, remembered, mixed)
 
 
 def _block(spec: AttentionSpec, kind: Literal["self", "cross"] = "self") -> AttentionBlock:
@@ -238,7 +242,7 @@ def state_memory(shape: ModelShape, lengths: Sequence[int], *, bytes_: int) -> i
     most = 0
     for stack, length in zip(shape.stacks, lengths, strict=True):
         widest = max((block.heads + block.kv_heads) * block.head_size for block in stack.blocks)
-        inner = max(2 * stack.inner * min(length, TOGETHER), 4 * widest * length)
+        inner = max(2 * stack.inner * min(length, TOGETHER), 4 * max(widest, stack.mixed) * length)
         most = max(most, (3 * stack.width * length + inner) * bytes_)
     return most
 

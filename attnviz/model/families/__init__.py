@@ -12,6 +12,9 @@ several, cut by ``weights.take``:
 - ``….groups``: of each key-value head the queries of its query heads, its key and its value;
 - ``….quarters``: of each quarter of the heads the queries, the values and the keys;
 - ``….key_values``: of each key-value head its key and its value;
+- ``….query_gate``: of each head its query and its gate;
+- ``….query_key_value_gate``, ``….rate_decay``: of each key head of a gated delta rule what it says;
+- ``….before_after_value``: of a short convolution these three;
 - ``….gate_up``: the gate, then the rest; ``….up_gate``: the other way round;
 - ``….gate_up_pairs``: of each unit its gate, then its rest;
 - ``….experts.…``: of all experts, in the first axis;
@@ -58,10 +61,10 @@ FAMILIES = (
     "jina_embeddings_v3", "llama", "llama4_text", "longt5", "luke", "m2m_100", "marian", "mbart", "megatron-bert",
     "minicpm3", "minimax_m2", "ministral3", "mistral4", "mixtral", "modernbert", "mpnet", "mpt", "mvp", "nanochat",
     "nemotron", "nomic_bert", "olmo", "olmo2", "olmo3", "olmoe", "openai-gpt", "opt", "pegasus", "persimmon", "phi",
-    "phi3", "phimoe", "plbart", "prophetnet", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "rembert", "roberta",
-    "roberta-prelayernorm", "roformer", "siglip_text_model", "solar_open", "splinter", "squeezebert", "stablelm",
-    "starcoder2", "switch_transformers", "t5", "t5gemma", "umt5", "vaultgemma", "xglm", "xlm", "xlm-roberta-xl", "xmod",
-    "youtu",
+    "phi3", "phimoe", "plbart", "prophetnet", "qwen2", "qwen2_moe", "qwen3", "qwen3_5_moe_text", "qwen3_5_text",
+    "qwen3_moe", "qwen3_next", "rembert", "roberta", "roberta-prelayernorm", "roformer", "siglip_text_model",
+    "solar_open", "splinter", "squeezebert", "stablelm", "starcoder2", "switch_transformers", "t5", "t5gemma", "umt5",
+    "vaultgemma", "xglm", "xlm", "xlm-roberta-xl", "xmod", "youtu",
 )  # fmt: skip
 
 ALIASES: Mapping[str, str] = {

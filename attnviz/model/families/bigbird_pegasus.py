@@ -44,9 +44,10 @@ def spec(config: Config) -> Spec:
     def biased(attention: AttentionSpec) -> AttentionSpec:
         return replace(attention, bias=bias, output_bias=bias)
 
-    def change(layer: LayerSpec) -> LayerSpec:
-        return replace(layer, attention=biased(layer.attention), cross=layer.cross and biased(layer.cross))
+    def crossed(layer: LayerSpec) -> LayerSpec:
+        return replace(layer, cross=layer.cross and biased(layer.cross))
 
     embedding = Embedding(config.size("vocab_size", 96103), Learned(config.size("max_position_embeddings", 4096)))
     found = bart_spec(config, embedding, PreNorm(LayerNorm(1e-5)), start=2)
-    return replace(found.with_layers(change), encoder=found.encoder and found.encoder.with_layers(change))
+    decoder = found.with_attentions(biased).with_layers(crossed)
+    return replace(decoder, encoder=found.encoder and found.encoder.with_attentions(biased))

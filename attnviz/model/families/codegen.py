@@ -19,7 +19,7 @@ NAMES = {
 def spec(config: Config) -> Spec:
     """The facts of a CodeGen; absent attributes have the values of transformers' ``CodeGenConfig``."""
     found = gptj.spec(config)
-    heads = found.layers[0].attention.heads
+    heads = found.first.heads
     if heads % 4:
         raise ModelError(f"config.json: n_head is {heads}, expected a multiple of 4, in which the heads are stored")
     return found

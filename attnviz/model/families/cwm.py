@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.spec import Spec
 from attnviz.model.families import DECODER_NAMES
@@ -32,11 +30,4 @@ def spec(config: Config) -> Spec:
     config.only("mlp_bias", False)
     found = llama_spec(config)
     kinds = ["sliding_attention" if i % 4 else "full_attention" for i in range(len(found.layers))]
-    windows = config.layer_windows(config.optional("sliding_window", 8192), kinds)
-    return replace(
-        found,
-        layers=tuple(
-            replace(layer, attention=replace(layer.attention, window=window))
-            for layer, window in zip(found.layers, windows, strict=True)
-        ),
-    )
+    return found.with_windows(config.layer_windows(config.optional("sliding_window", 8192), kinds))

@@ -37,7 +37,4 @@ def spec(config: Config) -> Spec:
     config.only("norm_rel_ebd", "none")
     config.only("share_att_key", False)
     found = deberta_v2.spec(config)
-    return replace(
-        found,
-        layers=tuple(replace(each, attention=replace(each.attention, key_bias=False)) for each in found.layers),
-    )
+    return found.with_attentions(lambda attention: replace(attention, key_bias=False))

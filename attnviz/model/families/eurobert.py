@@ -25,9 +25,7 @@ DEFAULTS = {
 def spec(config: Config) -> Spec:
     """The facts of a EuroBERT."""
     config.ignore("classifier_pooling")
-    found = llama.spec(config).with_layers(
-        lambda layer: replace(layer, attention=replace(layer.attention, window=EVERYTHING))
-    )
+    found = llama.spec(config).with_attentions(lambda attention: replace(attention, window=EVERYTHING))
     return replace(found, head=None)
 
 

@@ -30,7 +30,7 @@ def spec(config: Config) -> Spec:
         "validate_runner_input",
     )  # fmt: skip
     found = gpt2.spec(config)
-    heads = found.layers[0].attention.heads
+    heads = found.first.heads
     shared = 1 if config.flag("multi_query", True) else heads
     config.only("num_key_value_heads", shared)
-    return found.with_layers(lambda layer: replace(layer, attention=replace(layer.attention, kv_heads=shared)))
+    return found.with_attentions(lambda attention: replace(attention, kv_heads=shared))

@@ -30,14 +30,15 @@ def spec(config: Config) -> Spec:
     config.decoder()
     norm = LayerNorm(config.number("layer_norm_eps", 1e-5))
     position = rotary(config, size, partial=1.0)
+    attention = AttentionSpec(heads, heads, size, size**-0.5, CAUSAL, position, bias=False, output_bias=False)
     layer = LayerSpec(
-        attention=AttentionSpec(heads, heads, size, size**-0.5, CAUSAL, position, bias=False, output_bias=False),
+        attention=attention,
         mlp=MLP(
             width * config.size("intermediate_multiple_size", 4), config.activation("hidden_act", "gelu"), bias=False
         ),
         norms=PreNorm(norm),
     )
-    last = replace(layer, attention=replace(layer.attention, output_bias=True))
+    last = replace(layer, attention=replace(attention, output_bias=True))
     return Spec(
         width=width,
         embedding=Embedding(config.size("vocab_size", 32000)),

@@ -49,4 +49,4 @@ def spec(config: Config) -> Spec:
         found = granite.spec(config).with_layers(lambda layer: replace(layer, mlp=mlp))
     if config.expect("position_embedding_type", None, "nope", "rope") == "rope":
         return found
-    return found.with_layers(lambda layer: replace(layer, attention=replace(layer.attention, position=None)))
+    return found.with_attentions(lambda attention: replace(attention, position=None))

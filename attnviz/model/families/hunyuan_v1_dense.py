@@ -51,6 +51,6 @@ def hunyuan_spec(config: Config) -> Spec:
     config.only("use_rotary_pos_emb", True)
     config.only("position_embedding_xdrope", False)
     found = llama_spec(config, partial(rotary, alpha=True))
-    config.only("attention_head_dim", found.layers[0].attention.head_size)
+    config.only("attention_head_dim", found.first.head_size)
     norms = QKNorm(found.layers[0].norms.norm, rotated=True)
-    return found.with_layers(lambda layer: replace(layer, attention=replace(layer.attention, qk_norm=norms)))
+    return found.with_attentions(lambda attention: replace(attention, qk_norm=norms))

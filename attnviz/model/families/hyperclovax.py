@@ -22,7 +22,7 @@ def spec(config: Config) -> Spec:
     found = granite.spec(config)
     first = found.layers[0]
     scale = config.optional_number("attention_multiplier")
-    attention = replace(first.attention, scale=first.attention.head_size**-0.5 if scale is None else scale)
+    attention = replace(found.first, scale=found.first.head_size**-0.5 if scale is None else scale)
     norms = SandwichNorm(first.norms.norm) if config.flag("use_post_norm", True) else first.norms
     found = found.with_layers(lambda layer: replace(layer, attention=attention, norms=norms))
     # Scores are multiplied by what a Granite divides them by.

@@ -91,31 +91,28 @@ def llama_spec(config: Config, turn: Callable[[Config, int], Rotary] = rotary) -
     mlp = GatedMLP(
         config.size("intermediate_size", 11008), config.activation("hidden_act", "silu"), config.flag("mlp_bias")
     )
-    layer = LayerSpec(attention, mlp, PreNorm(norm))
     return Spec(
         width=width,
         embedding=Embedding(config.size("vocab_size", 32000)),
-        layers=_layers(config, layer, config.size("num_hidden_layers", 32)),
+        layers=tuple(LayerSpec(each, mlp, PreNorm(norm)) for each in _attentions(config, attention)),
         final_norm=norm,
         head=Head(tied=config.flag("tie_word_embeddings")),
     )
 
 
-def _layers(config: Config, layer: LayerSpec, count: int) -> tuple[LayerSpec, ...]:
-    """``count`` layers, each with its own reach, rotary or not.
+def _attentions(config: Config, attention: AttentionSpec) -> tuple[AttentionSpec, ...]:
+    """The attention of each layer, with its own reach, rotary or not.
 
     Of a Llama itself every layer turns and sees all, also where its config has a ``sliding_window``: transformers
     does not look at it there, but in the model types whose configs default to ``use_sliding_window``.
     """
+    count = config.size("num_hidden_layers", 32)
     interval = config.optional("no_rope_layer_interval")
     turns = config.each("no_rope_layers", [interval is None or (i + 1) % interval for i in range(count)])
     window = config.optional("sliding_window")
     slides = config.flag("use_sliding_window") and window is not None
     kinds = ["sliding_attention" if slides and (interval is None or not turn) else "full_attention" for turn in turns]
     return tuple(
-        replace(
-            layer,
-            attention=replace(layer.attention, window=window, position=layer.attention.position if turn else None),
-        )
+        replace(attention, window=window, position=attention.position if turn else None)
         for window, turn in zip(config.layer_windows(window if slides else None, kinds), turns, strict=True)
     )

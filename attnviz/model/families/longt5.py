@@ -29,8 +29,5 @@ def spec(config: Config) -> Spec:
     config.expect("encoder_attention_type", "local")
     found = t5.spec(config)
     encoder = found.encoder or found
-    layers = tuple(
-        replace(layer, attention=replace(layer.attention, window=KeyWindow(radius, radius))) for layer in encoder.layers
-    )
-    local = replace(encoder, layers=layers)
+    local = encoder.with_attentions(lambda attention: replace(attention, window=KeyWindow(radius, radius)))
     return replace(found, encoder=local) if found.encoder else local

@@ -28,4 +28,4 @@ def spec(config: Config) -> Spec:
     """The facts of a Ministral 3."""
     found = llama_spec(config, partial(rotary, beside=("llama_4_scaling_beta", "max_position_embeddings")))
     sharper = temperature(config)
-    return found.with_layers(lambda layer: replace(layer, attention=replace(layer.attention, temperature=sharper)))
+    return found.with_attentions(lambda attention: replace(attention, temperature=sharper))

@@ -33,14 +33,13 @@ def spec(config: Config) -> Spec:
     found = gte.rotary_bert(config, theta=1000.0)
     _pass_over(config, found)
     mlp = GatedMLP(found.layers[0].mlp.size, config.activation("hidden_act", "silu"))
-    return found.with_layers(
-        lambda layer: replace(layer, attention=replace(layer.attention, bias=False, output_bias=False), mlp=mlp)
-    )
+    found = found.with_attentions(lambda attention: replace(attention, bias=False, output_bias=False))
+    return found.with_layers(lambda layer: replace(layer, mlp=mlp))
 
 
 def _pass_over(config: Config, found: Spec) -> None:
     """Files say the model in words of GPT-2, which transformers passes over: its defaults are what they say."""
-    attention = found.layers[0].attention
+    attention = found.first
     for name, value in {
         "n_embd": found.width,
         "n_head": attention.heads,

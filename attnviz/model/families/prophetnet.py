@@ -59,5 +59,5 @@ def spec(config: Config) -> Spec:
         config.size("num_buckets", 32), config.size("relative_max_distance", 128), bidirectional=False, shared=False,
         made=True,
     )  # fmt: skip
-    found = found.with_layers(lambda layer: replace(layer, attention=replace(layer.attention, position=buckets)))
+    found = found.with_attentions(lambda attention: replace(attention, position=buckets))
     return replace(found, head=Head(tied=False), streams=config.size("ngram", 2))

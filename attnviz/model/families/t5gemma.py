@@ -34,16 +34,13 @@ def spec(config: Config) -> Spec:
     """The facts of a T5Gemma; absent attributes have the values of transformers' ``T5GemmaConfig``."""
     config.ignore("dropout_rate", "classifier_dropout_rate", "attention_dropout", "vocab_size")
     read = _stack(config.part("encoder"))
-    encoder = read.with_layers(
-        lambda layer: replace(layer, attention=replace(layer.attention, window=_both_ways(layer.attention)))
-    )
+    encoder = read.with_attentions(lambda attention: replace(attention, window=_both_ways(attention)))
     encoder = replace(encoder, head=None)
     decoder = _stack(config.part("decoder"))
     if not config.flag("is_encoder_decoder", True):
         return encoder
-    crossing = decoder.with_layers(
-        lambda layer: replace(layer, cross=replace(layer.attention, window=EVERYTHING, position=None))
-    )
+    cross = replace(decoder.first, window=EVERYTHING, position=None)
+    crossing = decoder.with_layers(lambda layer: replace(layer, cross=cross))
     head = Head(config.flag("tie_word_embeddings", True), softcap=decoder.head.softcap if decoder.head else None)
     start = config.get("decoder_start_token_id", config.part("decoder").get("bos_token_id", 2))
     return replace(crossing, head=head, encoder=encoder, start=start, apart=True)

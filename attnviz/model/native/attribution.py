@@ -38,6 +38,7 @@ class Written:
         times: the factor of what is added.
         branch: the norm of what is added.
         whole: the norm of the sum.
+        gate: by what the values that an attention takes are multiplied on their way out (H, R, D).
     """
 
     at: str
@@ -45,6 +46,7 @@ class Written:
     times: float = 1.0
     branch: FrozenNorm | None = None
     whole: FrozenNorm | None = None
+    gate: Tensor | None = None
 
 
 @dataclass(eq=False)
@@ -53,15 +55,17 @@ class Attribution:
 
     Attributes:
         heads: of each head of each kind, (L, H, R).
-        readers: how the values of each layer are read, u (H, R, D): a head's part that comes from token j is
-            A[q, j] · ⟨u, v_j⟩.
+        readers: how the values of each layer that attends are read, u (H, R, D): a head's part that comes from token j
+            is A[q, j] · ⟨u, v_j⟩.
+        mixers: of each layer that does not attend, by its number, (R,).
         mlps: of each MLP, with the adapter or the token gate behind it, (L, R).
         embeddings: of the embeddings of the token itself.
         biases: of what does not depend on the text: the biases of attention, of MLPs, of norms, and of the rest.
     """
 
     heads: dict[Kind, Tensor] = field(default_factory=dict)
-    readers: dict[Kind, list[Tensor]] = field(default_factory=dict)
+    readers: dict[Kind, dict[int, Tensor]] = field(default_factory=dict)
+    mixers: dict[int, Tensor] = field(default_factory=dict)
     mlps: Tensor = field(default_factory=lambda: torch.empty(0))
     embeddings: dict[str, Tensor] = field(default_factory=dict)
     biases: dict[str, Tensor] = field(default_factory=dict)
@@ -70,7 +74,8 @@ class Attribution:
     def total(self) -> Tensor:
         """The sum of all parts (R,)."""
         parts = [each.sum((0, 1)) for each in self.heads.values()]
-        return sum([*parts, self.mlps.sum(0), *self.embeddings.values(), *self.biases.values()], torch.tensor(0.0))
+        parts += [self.mlps.sum(0), *self.mixers.values()]
+        return sum([*parts, *self.embeddings.values(), *self.biases.values()], torch.tensor(0.0))
 
     def sources(self, kind: Kind, layer: int, weights: Tensor, values: Values) -> Tensor:
         """What comes through each head from each token, (H, R, M), by its ``weights`` (H, R, M)."""
@@ -115,9 +120,7 @@ def attribute(
         )
     walk = _Walk(network, direction.double())
     read = torch.tensor(ids, device=network.device)
-    through = [
-        _written(network, i, states[i][rows], contexts, rows, read[rows]) for i in range(len(network.spec.layers))
-    ]
+    through = [_written(network, i, states[i], contexts, rows, read[rows]) for i in range(len(network.spec.layers))]
     walk.finish(through[-1][1])
     for i in reversed(range(len(through))):
         walk.layer(i, through[i][0], contexts, rows)
@@ -127,12 +130,13 @@ def attribute(
 
 
 def _written(
-    network: Network, i: int, x: Tensor, contexts: Contexts, rows: Tensor, tokens: Tensor
+    network: Network, i: int, states: Tensor, contexts: Contexts, rows: Tensor, tokens: Tensor
 ) -> tuple[list[Written], Tensor]:
-    """What the sublayers of a layer write to the states ``x`` (R, C) of ``tokens`` (R,) that enter it, in order; and
-    what leaves it.
+    """What the sublayers of a layer write to some ``rows`` of the ``states`` (T, C) that enter it, those of ``tokens``
+    (R,), in order; and what leaves it, (R, C).
     """
-    layer, at, entered = network.spec.layers[i], f"layers.{i}", x
+    layer, at = network.spec.layers[i], f"layers.{i}"
+    x = entered = states[rows]
     parallel = isinstance(layer.norms, ParallelNorm)
     found = []
     for part in ("attention", "cross", "mlp") if layer.cross else ("attention", "mlp"):
@@ -141,10 +145,16 @@ def _written(
             shared = isinstance(layer.norms, ParallelNorm) and layer.norms.shared
             reads = network._entering(f"{at}.attention" if shared else name, layer, entered if parallel else x)
             output = network._mlp(name, layer.mlp, reads)
+        elif part == "attention" and i in network.spec.mixers:
+            entering = network._entering(name, layer, states)
+            output = network.mix(i, Run(len(states), network.device), entering)[rows]
         else:
             context = contexts["cross" if part == "cross" else network.kind][i][:, rows]  # (H, R, D)
             output = network._linear(f"{name}.output", context.transpose(0, 1).flatten(1))
         found.append(joined(network, name, layer, x.double(), output.double()))
+        if part == "attention" and i in network.spec.attentions:
+            gates = network._gates(name, network.spec.attentions[i], network._entering(name, layer, x))
+            found[-1] = replace(found[-1], gate=gates)
         if part == "mlp" and layer.adapter:
             found.append(_adapted(network, at, layer, layer.adapter, x + output))
         x = x + output if parallel else network._residual(name, layer, partial(_given, output), x)
@@ -207,7 +217,7 @@ class _Walk:
     def __init__(self, network: Network, direction: Tensor) -> None:
         self._network, self._direction = network, direction
         self._mlps: dict[int, Tensor] = {}
-        self._heads: dict[Kind, list[Tensor]] = {}
+        self._heads: dict[Kind, dict[int, Tensor]] = {}
         self.found = Attribution()
 
     def finish(self, x: Tensor) -> None:
@@ -235,9 +245,14 @@ class _Walk:
                 bias = self._network.tensors.get(f"{each.at}.down.bias")
                 adds = (direction * each.output).sum(-1) - self._constant("MLP biases", direction, bias)
                 self._mlps[i] = self._mlps.get(i, torch.zeros_like(adds)) + adds
+            elif part == "attention" and i in self._network.spec.mixers:
+                bias = self._network.tensors.get(f"layers.{i}.mixer.output.bias")
+                self.found.mixers[i] = (direction * each.output).sum(-1) - self._constant(
+                    "other biases", direction, bias
+                )
             else:
                 kind: Kind = "cross" if part == "cross" else self._network.kind
-                self._read(kind, each.at, direction, contexts[kind][i][:, rows].double())
+                self._read(kind, i, each, direction, contexts[kind][i][:, rows].double())
 
     def begin(self, parts: Mapping[str, Tensor], rows: Tensor) -> None:
         """From the states that enter the first layer back to the ``parts`` (T, C) of the embeddings."""
@@ -252,17 +267,17 @@ class _Walk:
         if embedding.norm:
             self._through(network.frozen_norm("embed.norm", embedding.norm, torch.stack([*normed.values()]).sum(0)))
         self.found.embeddings = {name: (self._direction * part).sum(-1) for name, part in normed.items()} | behind
-        self.found.heads = {kind: torch.stack(each) for kind, each in self._heads.items()}
+        self.found.heads = {kind: torch.stack([each[i] for i in sorted(each)]) for kind, each in self._heads.items()}
         self.found.mlps = torch.stack([self._mlps[i] for i in sorted(self._mlps)])
 
-    def _read(self, kind: Kind, at: str, direction: Tensor, context: Tensor) -> None:
+    def _read(self, kind: Kind, i: int, written: Written, direction: Tensor, context: Tensor) -> None:
         """Count the heads of an attention, by what they give (H, R, D)."""
-        tensors = self._network.tensors
+        tensors, at = self._network.tensors, written.at
         self._constant("attention biases", direction, tensors.get(f"{at}.output.bias"))
         readers = direction @ tensors[f"{at}.output.weight"].double()  # (R, H·D)
         readers = readers.view(len(direction), len(context), -1).transpose(0, 1)  # → (H, R, D)
-        self._heads.setdefault(kind, []).insert(0, (readers * context).sum(-1))
-        self.found.readers.setdefault(kind, []).insert(0, readers)
+        self._heads.setdefault(kind, {})[i] = (readers * context).sum(-1)
+        self.found.readers.setdefault(kind, {})[i] = readers if written.gate is None else readers * written.gate
 
     def _through(self, norm: FrozenNorm) -> None:
         """Back through the norm of a sum."""

@@ -16,6 +16,7 @@ from attnviz.attention.interventions import Intervention
 from attnviz.attention.kernel import Kind, Observer
 from attnviz.encoding import Encoding
 from attnviz.errors import InputError, ModelError
+from attnviz.model.architecture.description import mixer_name, silent_layers
 from attnviz.model.architecture.spec import Spec
 from attnviz.model.inputs import OF_THE_TEXT, require_finite, require_fit
 from attnviz.model.labels import Labels
@@ -181,36 +182,34 @@ class Native(Intervened):
     def _sizes(self) -> tuple[int, int]:
         """How many numbers each token is multiplied with in matrices, and with each other token in attention."""
         matrices = (tensor.numel() for name, tensor in self.network.tensors.items() if not name.startswith("embed."))
-        layers = (layer.attention for stack in self._stacks() for layer in stack.layers)
-        return sum(matrices), sum(
-            attention.heads * (attention.head_size + attention.value_size) for attention in layers
-        )
+        attentions = (each for stack in self._stacks() for each in stack.attentions.values())
+        return sum(matrices), sum(each.heads * (each.head_size + each.value_size) for each in attentions)
 
     @property
     def layers(self) -> dict[Kind, int]:
-        """The number of layers of each kind of attention."""
-        return dict(zip(self.kinds, (len(spec.layers) for spec in (*self._stacks(), self.network.spec)), strict=False))
+        """The number of layers that have each kind of attention."""
+        return {kind: len(heads) for kind, heads in self.layer_heads.items()}
 
     @property
     def heads(self) -> dict[Kind, int]:
         """The number of heads of all layers of each kind together."""
-        stacks = self._stacks()
-        counts = [sum(layer.attention.heads for layer in spec.layers) for spec in stacks]
-        counts.append(sum(layer.cross.heads for layer in stacks[-1].layers if layer.cross))
-        return dict(zip(self.kinds, counts, strict=False))
+        return {kind: sum(heads.values()) for kind, heads in self.layer_heads.items()}
 
     @property
     def layer_heads(self) -> dict[Kind, dict[int, int]]:
         """The number of heads of each layer of each kind of attention."""
         found: dict[Kind, dict[int, int]] = {}
         for kind in self.kinds:
-            layers = (self._stacks()[0 if kind == "encoder" else -1]).layers
-            found[kind] = {
-                i: attention.heads
-                for i, layer in enumerate(layers)
-                if (attention := layer.cross if kind == "cross" else layer.attention)
-            }
+            stack = self._stacks()[0 if kind == "encoder" else -1]
+            crossing = {i: layer.cross for i, layer in enumerate(stack.layers) if layer.cross}
+            attentions = crossing if kind == "cross" else stack.attentions
+            found[kind] = {i: attention.heads for i, attention in attentions.items()}
         return found
+
+    @property
+    def silent(self) -> str:
+        """Which layers do not attend, in words; empty if all do."""
+        return silent_layers({i: mixer_name(each) for i, each in self.network.spec.mixers.items()})
 
     @property
     def vocabulary(self) -> int:

@@ -14,6 +14,7 @@ from attnviz.model.native.attribution import attribute, joined
 from attnviz.model.native.forward import Network
 from attnviz.model.native.language_head import LanguageHead
 from attnviz.model.native.run import Run
+from attnviz.model.native.variants import Entering
 
 MOST = 1e12
 """How many multiplications value zeroing may take: a minute or two."""
@@ -37,7 +38,8 @@ def norms_with_residual(
         states: the states (N, C) that enter each layer.
     """
     return torch.stack([
-        _with_residual(network, i, a, values[i], states[i].double()) for i, a in enumerate(weights)
+        _with_residual(network, i, a, v, states[i].double())
+        for i, a, v in zip(network.spec.attentions, weights, values, strict=True)
     ])  # fmt: skip
 
 
@@ -83,7 +85,8 @@ def changes_without(
         )
     tokens = torch.tensor(ids, device=network.device)
     return torch.stack([
-        _without(network, i, tokens, a, values[i], states[i]) for i, a in enumerate(weights)
+        _without(network, i, tokens, a, v, states[i])
+        for i, a, v in zip(network.spec.attentions, weights, values, strict=True)
     ])  # fmt: skip
 
 
@@ -118,7 +121,13 @@ def added_to_predictions(
             predicts.
         takes: what takes from the logit.
     """
-    contexts = {i: each.contexts(a) for i, (each, a) in enumerate(zip(values, weights, strict=True))}
+    layers = [*zip(network.spec.attentions, values, weights, strict=True)]
+    contexts = {i: each.contexts(a) for i, each, a in layers}
+    count = len(network.spec.layers)
+    if len(states) < count:  # those of layers after the last that attends were not made
+        seen = Entering({*range(count)})
+        network(ids, type_ids, [seen])
+        states = [*seen.found.values()]
     if answer is None:
         last = network(ids, type_ids)
         step = max(1, _TOGETHER // len(head.matrix))
@@ -130,7 +139,7 @@ def added_to_predictions(
     parts = attribute(network, ids, type_ids, states, {network.kind: contexts}, direction, rows)
     return torch.stack([
         (parts.sources(network.kind, i, a, each) * (-1 if takes else 1)).clamp(min=0).to(a.dtype)
-        for i, (each, a) in enumerate(zip(values, weights, strict=True))
+        for i, each, a in layers
     ])  # fmt: skip
 
 

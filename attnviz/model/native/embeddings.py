@@ -21,7 +21,7 @@ class Embeddings(Sublayers):
     def __init__(self, spec: Spec, tensors: Mapping[str, Tensor]) -> None:
         super().__init__(tensors)
         self.spec = spec
-        one = tensors["layers.0.attention.query.weight"]
+        one = tensors[f"layers.{next(iter(spec.attentions))}.attention.query.weight"]
         self.dtype, self.device = one.dtype, one.device
 
     def _embed(self, ids: Tensor, type_ids: Sequence[int], run: Run) -> Tensor:

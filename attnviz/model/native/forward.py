@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -85,35 +86,35 @@ class Network(Embeddings):
         No token runs again. It returns the queries and keys of the last layer, all in a row; ``past`` is used up.
         """
         run, table, last = Run(past.length, self.device, observers), self.relative_table(), torch.empty(0)
-        for i, layer in enumerate(self.spec.layers):
-            source, later = self.keys_of(i), self.spec.layers[i + 1 :]
-            last_use = all(each.attention.keys_of != source for each in later)
+        attentions = self.spec.attentions
+        for i, spec in attentions.items():
+            source = self.keys_of(i)
+            last_use = all(each.keys_of != source for later, each in attentions.items() if later > i)
             q, k = past.take(f"layers.{i}.attention", f"layers.{source}.attention", last=last_use)
             if not any(observer.wants(i, self.kind) for observer in observers):
                 continue
-            spec = layer.attention
             run.attend(self._sublayer(i, spec, table), q, k, None)
             last = torch.cat((q.flatten(), k.flatten()))
         return last
 
     def keys_of(self, layer: int) -> int:
         """The layer whose keys and values a ``layer`` uses: its own, or those of an earlier one."""
-        source = self.spec.layers[layer].attention.keys_of
+        source = self.spec.attentions[layer].keys_of
         return layer if source is None else source
 
     @property
     def steady(self) -> bool:
         """Whether the queries and keys of a token stay the same when others follow it."""
-        positions = [layer.attention.position for layer in self.spec.layers]
+        positions = [each.position for each in self.spec.attentions.values()]
         return self.spec.causal and not any(
             isinstance(position, Rotary) and isinstance(position.scaling, Dynamic | LongRope) for position in positions
         )
 
     def _last(self, observers: Sequence[Observer]) -> int:
-        """The last layer of which an observer wants the weights; the last of all where nobody wants any."""
+        """The last layer of which an observer wants the weights; the last that attends where nobody wants any."""
         kinds: tuple[Kind, ...] = (self.kind, "cross")
-        wanted = [i for i in range(len(self.spec.layers)) if any(o.wants(i, kind) for o in observers for kind in kinds)]
-        return max(wanted, default=len(self.spec.layers) - 1)
+        wanted = [i for i in self.spec.attentions if any(o.wants(i, kind) for o in observers for kind in kinds)]
+        return max(wanted or self.spec.attentions)
 
     def through(self, ids: Sequence[int], type_ids: Sequence[int], run: Run, *, whole: bool) -> Tensor:
         """Run the tokens in a given ``run``, as a call does; the caller must be in inference mode."""
@@ -126,7 +127,7 @@ class Network(Embeddings):
             for observer in observers:
                 observer.hidden(i, x, self.kind)
             if not whole and i == last:
-                return self._look(i, layer, x, run, table)
+                return self._look(i, self.spec.attentions[i], layer, x, run, table)
             x = self.block(i, x, run, table)
         x = self.finish(x)
         for observer in observers:
@@ -135,8 +136,13 @@ class Network(Embeddings):
 
     def block(self, i: int, x: Tensor, run: Run, table: Tensor) -> Tensor:
         """Return what leaves layer ``i``, given the states ``x`` that enter it and the ``relative_table``."""
-        layer = self.spec.layers[i]
-        return self._layer(i, layer, x, run, partial(self._attention, i, layer.attention, run, table))
+        layer, attention = self.spec.layers[i], self.spec.attentions.get(i)
+        mix = partial(self._attention, i, attention, run, table) if attention else partial(self.mix, i, run)
+        return self._layer(i, layer, x, run, mix)
+
+    def mix(self, i: int, run: Run, x: Tensor) -> Tensor:
+        """Return what layer ``i``, which does not attend, adds to the states of which ``x`` (T, C) enters its mixer."""
+        return run.mixer(i, partial(self._mixer, f"layers.{i}.mixer", self.spec.mixers[i], run), x)
 
     def finish(self, x: Tensor) -> Tensor:
         """Return the last hidden states, of what leaves the last layer."""
@@ -149,7 +155,7 @@ class Network(Embeddings):
         none.
         """
         table = self.tensors.get("relative.weight", torch.empty(0))
-        spec = self.spec.layers[0].attention.position
+        spec = self.spec.first.position
         if isinstance(spec, Disentangled) and spec.norm:
             return self._norm("relative.norm", spec.norm, table)
         return table
@@ -178,11 +184,11 @@ class Network(Embeddings):
         x = self._residual(f"{at}.mlp", layer, inner, x)
         return self._convolve(f"{at}.convolution", layer.convolution, entered, x, run) if layer.convolution else x
 
-    def _look(self, i: int, layer: LayerSpec, x: Tensor, run: Run, table: Tensor) -> Tensor:
+    def _look(self, i: int, spec: AttentionSpec, layer: LayerSpec, x: Tensor, run: Run, table: Tensor) -> Tensor:
         """Show the weights of the last layer to the observers, and return the queries and keys behind them,
         flattened.
         """
-        at, attention = f"layers.{i}", partial(self._attention, i, layer.attention, run, table)
+        at, attention = f"layers.{i}", partial(self._attention, i, spec, run, table)
         if layer.cross:
             x = self._residual(f"{at}.attention", layer, attention, x)
             return self._cross(i, layer.cross, run, self._entering(f"{at}.cross", layer, x), shown=True)
@@ -238,10 +244,12 @@ class Network(Embeddings):
             run.lend(i, k, v)
         if run.past:
             run.past.keep_queries(at, q)
+        gate = self._gates(at, spec, x) if valued or not shown else None
         if v is not None:
             for observer in valued:
-                observer.see_values(i, self.kind, self._values(at, v))
-        context = run.attend(self._sublayer(i, spec, table), q, k, v)
+                observer.see_values(i, self.kind, replace(self._values(at, v), gate=gate))
+        own = replace(self._sublayer(i, spec, table), gate=gate)
+        context = run.attend(own, q, k, v)
         return torch.cat((q.flatten(), k.flatten())) if shown else self._linear(f"{at}.output", context)
 
     def _sublayer(self, i: int, spec: AttentionSpec, table: Tensor) -> Sublayer:

@@ -50,6 +50,7 @@ class Traced(Run):
         self.weights[own.kind, own.layer] = weights
         mixed = weights.to(v.dtype).view(spec.kv_heads, -1, weights.shape[-1]) @ v
         context = mixed.view(spec.heads, q.shape[1], -1)
+        context = context if own.gate is None else context * own.gate
         for each in changed:
             each.context(context)
         return context.transpose(0, 1).flatten(1)  # (H, T, D) → (T, H·D)

@@ -128,7 +128,7 @@ class Packed(Run):
                 weights = scores.to(v.dtype).view(group.count, spec.kv_heads, -1, group.length)
                 context = (weights @ _apart(v, group)).view(group.count, spec.heads, group.length, -1)
                 taken[group.tokens].view(group.count, group.length, spec.heads, -1).copy_(context.transpose(1, 2))
-        return taken.flatten(1)
+        return (taken if own.gate is None or v is None else taken * own.gate.transpose(0, 1)).flatten(1)
 
     def _scores(self, own: Sublayer, group: Group, q: Tensor, k: Tensor, products: ModuleType | None) -> Tensor:
         """The scores (B, H, n, n) of documents of one length, as the kernel makes them: float32 at least.
@@ -152,11 +152,9 @@ class Packed(Run):
             scores += bias(at, at)
         return scores
 
-    def neighbours(self, mix: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """As of one text, of each document by itself."""
-        return torch.cat([
-            mix(x[group.tokens].view(group.count, group.length, -1).mT).mT.flatten(0, 1) for group in self._groups
-        ])  # fmt: skip
+    def texts(self, x: Tensor) -> list[Tensor]:
+        """The rows of ``x`` (T, …) of the documents of each length, (B, n, …)."""
+        return [torch.unflatten(x[group.tokens], 0, (group.count, -1)) for group in self._groups]
 
 
 def _apart(part: Tensor, group: Group) -> Tensor:

@@ -8,7 +8,8 @@ read the shadow, and what they write then goes on in the real stream as ever. No
 that this holds wherever they stand: with norms before the sublayers and their sizes frozen, what a query of a receiver
 gains is (z_clean − z_corrupt) W_O / σ · W_Q. If everything reads the shadow, the sender is simply patched.
 
-Wang et al. count a way through MLPs as direct; here MLPs are receivers of their own, unless ``through_mlps``.
+Wang et al. count a way through MLPs as direct; here MLPs are receivers of their own, unless ``through_mlps``. What
+mixes tokens in the place of attention is a receiver too, as a head is.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor
 
 from attnviz.attention.tile import Kind
-from attnviz.model.architecture.spec import AttentionSpec, LayerSpec, ParallelNorm
+from attnviz.model.architecture.spec import AttentionSpec, ParallelNorm
 from attnviz.model.native.forward import Network
 from attnviz.model.native.run import Run
 from attnviz.model.native.variants import Entering, Interventions, Variants, cut, through_layers
@@ -29,8 +30,8 @@ from attnviz.model.native.variants import Entering, Interventions, Variants, cut
 if TYPE_CHECKING:
     from attnviz.model.native.run import Sublayer
 
-Part = Literal["query", "key", "value", "mlp", "output"]
-"""By what a receiver reads: of a head, an MLP, or what comes after the last layer."""
+Part = Literal["query", "key", "value", "gate", "mlp", "mixer", "output"]
+"""By what a receiver reads: of a head, an MLP, a mixer in place of attention, or what comes after the last layer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,7 @@ class Receiver:
         kind: which attention of the model it is in; of an MLP and of the output that of their stack.
         layer: its layer; of the output, the number of layers.
         part: by what it reads.
-        head: the query head, or the key-value head; None for an MLP and the output.
+        head: the query head, or the key-value head; None for an MLP, a mixer and the output.
     """
 
     kind: Kind
@@ -83,9 +84,12 @@ def receivers_of(network: Network, kind: Kind, layer: int) -> list[Receiver]:
     found: list[Receiver] = []
     for i, each in enumerate(stack.spec.layers):
         later, same = i > layer, i == layer
-        if later:  # keys and values that later layers use are received where they are made
-            made = each.attention.keys_of is None
-            found += _heads(own, i, each.attention, ("query", "key", "value") if made else ("query",))
+        if later and i in stack.spec.mixers:
+            found.append(Receiver(own, i, "mixer"))
+        elif later:  # keys and values that later layers use are received where they are made
+            attention = stack.spec.attentions[i]
+            parts: list[Part] = ["query"] if attention.keys_of is not None else ["query", "key", "value"]
+            found += _heads(own, i, attention, [*parts, "gate"] if attention.gated else parts)
         if each.cross and (later or (same and kind != "cross")):
             found += _heads("cross", i, each.cross, ("query",))
         if later or (same and not isinstance(each.norms, ParallelNorm)):
@@ -99,15 +103,14 @@ def receivers_of(network: Network, kind: Kind, layer: int) -> list[Receiver]:
 
 def _heads(kind: Kind, layer: int, spec: AttentionSpec, parts: Sequence[Part]) -> Iterator[Receiver]:
     for part in parts:
-        for head in range(spec.heads if part == "query" else spec.kv_heads):
+        for head in range(spec.kv_heads if part in ("key", "value") else spec.heads):
             yield Receiver(kind, layer, part, head)
 
 
 def attention_at(network: Network, kind: Kind, layer: int) -> AttentionSpec:
     """The attention of a kind in a layer."""
     stack = network.encoder if kind == "encoder" and network.encoder else network
-    each: LayerSpec = stack.spec.layers[layer]
-    found = each.cross if kind == "cross" else each.attention
+    found = stack.spec.layers[layer].cross if kind == "cross" else stack.spec.attentions.get(layer)
     if found is None:
         raise ValueError(f"layer {layer} has no {kind} attention")
     return found
@@ -256,7 +259,8 @@ class Paths(Variants):
         shared = kind == "cross" and not self._own
         queries, source = self._read(layer, kind, "query", q), layer if own.spec.keys_of is None else own.spec.keys_of
         keys, values = (k, v) if shared else (self._read(source, kind, "key", k), self._read(source, kind, "value", v))
-        real = super().attend(own, queries, keys, values)
+        gate = None if own.gate is None else self._read(layer, kind, "gate", own.gate)
+        real = super().attend(replace(own, gate=gate), queries, keys, values)
         both = real.view(len(self.active), 1, len(self.positions), -1).repeat(1, 2, 1, 1)
         sender = self._sender
         if (sender.kind, sender.layer) == (kind, layer):
@@ -276,9 +280,15 @@ class Paths(Variants):
 
     def mlp(self, layer: int, compute: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """As of one text: both streams get what the real one's MLP writes."""
-        if self._through_mlps:
-            return compute(x)
+        return compute(x) if self._through_mlps else self._written("mlp", layer, compute, x)
+
+    def mixer(self, layer: int, compute: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """As of one text: both streams get what the real one's mixer writes."""
+        return self._written("mixer", layer, compute, x)
+
+    def _written(self, part: Part, layer: int, compute: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """What the part of a layer writes in the real stream, for both; it may read the shadow."""
         streams = x.view(len(self.active), 2, len(self.positions), -1)
-        shadow = [any((each.part, each.layer) == ("mlp", layer) for each in own) for own in self._receivers]
+        shadow = [any((each.part, each.layer) == (part, layer) for each in own) for own in self._receivers]
         real = compute(_chosen(streams, shadow)).view(len(streams), 1, len(self.positions), -1)
         return real.repeat(1, 2, 1, 1).flatten(0, 2)

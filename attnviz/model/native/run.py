@@ -15,6 +15,10 @@ from attnviz.attention.window import EVERYTHING, KeyWindow
 from attnviz.model.architecture import position
 from attnviz.model.architecture.spec import AttentionSpec, Learned, Rotary, Sinusoidal
 
+State = tuple[Tensor, ...]
+"""What a mixer keeps of the tokens that it has read; empty before the first."""
+Mix = Callable[..., tuple[Tensor, State]]
+"""From a state and what is of B texts of n tokens (B, n, …) to what is made of it (B, n, …), and the next state."""
 Biases = Callable[[Tensor, Tensor], Bias | None]
 """Compute the position biases of scores from the queries and keys of all heads (…, heads, T, D)."""
 
@@ -23,7 +27,9 @@ Lent = tuple[Tensor, Tensor | None]
 
 
 class KVCache:
-    """The keys and values of the tokens that a decoder has read, so that further tokens run alone."""
+    """The keys and values of the tokens that a decoder has read, so that further tokens run alone; and the states of
+    layers that do not attend.
+    """
 
     def __init__(self, *, queries: bool = False) -> None:
         """Make an empty cache.
@@ -35,6 +41,7 @@ class KVCache:
         self.length = 0
         self._queries: dict[str, list[Tensor]] | None = {} if queries else None
         self._read: dict[str, tuple[Tensor, Tensor]] = {}
+        self.states: dict[str, State] = {}
 
     def extend(self, at: str, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Append new keys and values of the attention ``at``, and return all so far, (G, M, D)."""
@@ -83,6 +90,7 @@ class Sublayer:
         spec: its facts.
         biases: what gives the position biases of scores; None if there are none.
         sinks: the score of each head's key without a value, (H,).
+        gate: by what each head's output is multiplied, (H, T, D).
     """
 
     layer: int
@@ -90,6 +98,7 @@ class Sublayer:
     spec: AttentionSpec
     biases: Biases | None = None
     sinks: Tensor | None = None
+    gate: Tensor | None = None
 
     @property
     def window(self) -> KeyWindow:
@@ -174,6 +183,7 @@ class Run:
             bias=own.bias(q, k),
             softcap=own.spec.softcap,
             sinks=own.sinks,
+            gate=None if v is None else own.gate,
             first=self.first,
             layer=own.layer,
             kind=own.kind,
@@ -186,8 +196,30 @@ class Run:
         """Return what the MLP of a layer, which is ``compute``, makes of its input ``x`` (T, C)."""
         return compute(x)
 
+    def mixer(self, layer: int, compute: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:  # noqa: ARG002
+        """Return what the mixer of a layer, which is ``compute``, makes of its input ``x`` (T, C)."""
+        return compute(x)
+
+    def texts(self, x: Tensor) -> list[Tensor]:
+        """The rows of ``x`` (T, …), text by text: (B, n, …) of B texts of n tokens each."""
+        return [x[None]]
+
     def neighbours(self, mix: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """Apply the convolution ``mix``, (…, C, n) → the same shape, to the states ``x`` (T, C) of each text by
+        """Apply the convolution ``mix``, (B, C, n) → the same shape, to the states ``x`` (T, C) of each text by
         itself.
         """
-        return mix(x.t()).t()  # (T, C) → (C, T), as a convolution wants it, and back
+        return torch.cat([mix(each.mT).mT.flatten(0, 1) for each in self.texts(x)])
+
+    def mixed(self, at: str, mix: Mix, *x: Tensor) -> Tensor:
+        """Return what ``mix`` makes of parts of the states (T, …) of each text by itself, (T, …).
+
+        It goes on from the state that the mixer ``at`` has kept of the tokens before.
+        """
+        before: State = self.past.states.get(at, ()) if self.past else ()
+        found, state = [], before
+        for each in zip(*map(self.texts, x), strict=True):
+            given, state = mix(before, *each)
+            found.append(given.flatten(0, 1))
+        if self.past:
+            self.past.states[at] = state
+        return found[0] if len(found) == 1 else torch.cat(found)

@@ -22,11 +22,12 @@ from attnviz.model.architecture.spec import (
     Rotary,
     TokenGate,
 )
+from attnviz.model.native.mixers import Mixers
 from attnviz.model.native.mlps import MLPs
 from attnviz.model.native.run import Biases, Run
 
 
-class Sublayers(MLPs):
+class Sublayers(MLPs, Mixers):
     """Computes the parts of blocks; each is named ``at`` as in ``tensor_shapes``."""
 
     def _vectors(
@@ -122,6 +123,12 @@ class Sublayers(MLPs):
                 )
                 return lambda q, k: position.disentangled_bias(q, k, queries, keys, apart, spec.scale)
         return None
+
+    def _gates(self, at: str, spec: AttentionSpec, x: Tensor) -> Tensor | None:
+        """By what the output of each head is multiplied, (H, T, D), of the states ``x``; None where nothing is."""
+        if not spec.gated:
+            return None
+        return torch.unflatten(self._linear(f"{at}.gate", x), -1, (spec.heads, -1)).transpose(0, 1).sigmoid()
 
     def _sinks(self, at: str, spec: AttentionSpec) -> Tensor | None:
         return self.tensors[f"{at}.sinks"] if spec.sinks else None

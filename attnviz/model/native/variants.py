@@ -7,8 +7,8 @@ its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -207,9 +207,9 @@ class Variants(Run):
         cos, sin = super().turns(rotary, dtype, table)
         return cos.repeat(self.copies, 1), sin.repeat(self.copies, 1)
 
-    def neighbours(self, mix: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """As of one text, of each variant by itself."""
-        return mix(x.view(-1, len(self.positions), x.shape[-1]).mT).mT.flatten(0, 1)
+    def texts(self, x: Tensor) -> list[Tensor]:
+        """The rows of ``x`` (…) of each variant, (B, T, …)."""
+        return [torch.unflatten(x, 0, (-1, len(self.positions)))]
 
     def attend(self, own: Sublayer, q: Tensor, k: Tensor, v: Tensor | None) -> Tensor:
         """As of one text, (B·T, H·D), of each variant by itself."""
@@ -220,6 +220,7 @@ class Variants(Run):
         shared = own.kind == "cross" and not self._own
         queries = _apart(q, count)  # (B, H, T, D)
         keys, values = (part.expand(count, *part.shape) if shared else _apart(part, count) for part in (k, v))
+        gates = None if own.gate is None else _apart(own.gate, count)
         heads, read = own.spec.heads, keys.shape[2]
         found = values.new_empty(count, tokens, heads, values.shape[-1])
         few = fits_tile(heads, max(tokens, read))
@@ -227,7 +228,8 @@ class Variants(Run):
         attend_to = self._together if few else self._alone
         for i in range(0, count, step):
             some = slice(i, i + step)
-            context = attend_to(own, queries[some], keys[some], values[some], variants[some])
+            part = own if gates is None else replace(own, gate=gates[some])
+            context = attend_to(part, queries[some], keys[some], values[some], variants[some])
             found[some] = context.transpose(1, 2)
         return found.view(count * tokens, -1)
 
@@ -244,6 +246,7 @@ class Variants(Run):
                 each.weights(Tile(own.layer, 0, 0, weights, tuple(weights.shape), own.kind, window=own.window))
         mixed = found.to(v.dtype).view(count, spec.kv_heads, -1, v.shape[2]) @ v
         context = mixed.view(count, spec.heads, tokens, -1)
+        context = context if own.gate is None else context * own.gate
         for one, interventions in zip(context, variants, strict=True):
             for each in interventions:
                 each.context(one)
@@ -251,9 +254,11 @@ class Variants(Run):
 
     def _alone(self, own: Sublayer, q: Tensor, k: Tensor, v: Tensor, variants: Sequence[Interventions]) -> Tensor:
         """The same of one variant of a long text, by the kernel itself."""
+        gate = None if own.gate is None else own.gate[0]
         return attend(
             q[0], k[0], v[0], scale=own.spec.scale, window=own.window, bias=own.bias(q[0], k[0]),
-            softcap=own.spec.softcap, sinks=own.sinks, layer=own.layer, kind=own.kind, interventions=variants[0],
+            softcap=own.spec.softcap, sinks=own.sinks, gate=gate, layer=own.layer, kind=own.kind,
+            interventions=variants[0],
         )[None]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from attnviz.checkpoint.files import shapes_of
 from attnviz.errors import ModelError, few
 from attnviz.model.architecture.shapes import TensorShape, head_shapes, optional_shapes, tensor_shapes
-from attnviz.model.architecture.spec import Spec
+from attnviz.model.architecture.spec import AttentionSpec, GatedDelta, Mixer, Spec
 from attnviz.model.families import Family
 from attnviz.model.inputs import NO_HEAD
 from attnviz.model.native.language_head import LanguageHead
@@ -23,6 +23,10 @@ _CUTS = {
     "groups": ("query", "key", "value"),
     "quarters": ("query", "key", "value"),
     "key_values": ("key", "value"),
+    "query_gate": ("query", "gate"),
+    "query_key_value_gate": ("query", "key", "value", "gate"),
+    "rate_decay": ("rate", "decay"),
+    "before_after_value": ("before", "after", "value"),
     "gate_up": ("gate", "up"),
     "up_gate": ("up", "gate"),
     "gate_up_pairs": ("gate", "up"),
@@ -30,6 +34,8 @@ _CUTS = {
 
 _ROWS = ("head.bias", ".correction")
 """Vectors that some checkpoints store as one row."""
+_IN_GROUPS = ("key_values", "query_gate", "query_key_value_gate", "rate_decay")
+"""Cuts of which each group has all parts."""
 
 _NEEDLESS = re.compile(
     r"^(lm_head|cls|score|classifier|qa_outputs|classification_head|text_model\.head)\."  # heads, after the last states
@@ -57,7 +63,8 @@ class TensorLocation:
         theirs: the checkpoint's names; several tensors are stacked.
         our: attnviz's name of the whole.
         parts: attnviz's names of the tensors into which it is split.
-        groups: the number of key-value heads of the layer, or of blocks along the diagonal.
+        groups: of how many parts, one after another, the tensors are: of key-value heads, or of blocks along the
+            diagonal.
     """
 
     theirs: tuple[str, ...]
@@ -115,7 +122,7 @@ def find_unread(family: Family, spec: Spec, tensors: Mapping[str, Tensor]) -> tu
     read = {name for place in locations for name in place.theirs}
     taken = {part for place in locations for part in place.parts}
     # Keys and values of layers that use those of others: some checkpoints have them.
-    borrowing = [i for i, layer in enumerate(spec.layers) if layer.attention.keys_of is not None]
+    borrowing = [i for i, attention in spec.attentions.items() if attention.keys_of is not None]
     idle = tuple(f"layers.{i}.attention.{part}" for i in borrowing for part in ("key", "value"))
     copies = {
         name
@@ -183,9 +190,7 @@ def _locate(
 
 
 def _places(family: Family, spec: Spec, needed: Mapping[str, TensorShape]) -> Iterator[tuple[list[str], str, int]]:
-    """Yield the checkpoint's names and attnviz's name of each tensor, and the number of key-value heads of its
-    layer, or of its blocks.
-    """
+    """Yield the checkpoint's names and attnviz's name of each tensor, and the number of its groups or blocks."""
     for theirs, ours in family.names.items():
         for our in (ours,) if isinstance(ours, str) else ours:
             stack = spec.encoder if our.startswith("encoder.") and spec.encoder else spec
@@ -196,8 +201,18 @@ def _places(family: Family, spec: Spec, needed: Mapping[str, TensorShape]) -> It
                 name = our.format(i)
                 heads = needed.get(name, (1,))[0] if theirs.count("{}") > 1 else 1
                 inner = name.removesuffix(".weight.blocks").removeprefix(f"layers.{i}.")
-                groups = dict(stack.blocks).get(inner, layer.attention.kv_heads)
+                groups = dict(stack.blocks).get(inner) or _groups(layer.attention, name)
                 yield [theirs.format(at, head, language=spec.language) for head in range(heads)], name, groups
+
+
+def _groups(spec: AttentionSpec | Mixer, our: str) -> int:
+    """Of how many groups a tensor of an attention or mixer is, that of each after that of another."""
+    match spec:
+        case AttentionSpec():
+            return spec.heads if ".query_gate." in our else spec.kv_heads
+        case GatedDelta():
+            return spec.key_heads
+    return 1
 
 
 def _parts(our: str) -> list[str]:
@@ -272,7 +287,7 @@ def _cut(place: TensorLocation, tensor: Tensor, parts: list[TensorShape]) -> dic
     axis = _axis(place.our)
     if ".gate_up_pairs." in place.our:
         return dict(zip(names, (tensor.movedim(axis, 0)[i::2].movedim(0, axis) for i in range(2)), strict=True))
-    if ".key_values." in place.our:
+    if any(f".{cut}." in place.our for cut in _IN_GROUPS):
         heads = torch.unflatten(tensor, 0, (place.groups, -1))  # (G·(D + E), …) → (G, D + E, …)
         sizes = [shape[0] // place.groups for shape in parts]
         return dict(zip(names, (part.flatten(0, 1) for part in torch.split(heads, sizes, 1)), strict=True))

@@ -5,19 +5,16 @@ from typing import Any
 from tests.model.variants import Variant
 from tests.model.variants.llama import SHAPE
 
+EXPERTS = {
+    "num_experts": 5,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 16,
+    "shared_expert_intermediate_size": 24,
+}
+
 
 def qwen2_moe(model: str = "Qwen2MoeModel", **config: Any) -> Variant:
-    return Variant(
-        model,
-        SHAPE
-        | {
-            "num_experts": 5,
-            "num_experts_per_tok": 2,
-            "moe_intermediate_size": 16,
-            "shared_expert_intermediate_size": 24,
-        }
-        | config,
-    )
+    return Variant(model, SHAPE | EXPERTS | config)
 
 
 VARIANTS = {

@@ -6,6 +6,7 @@ names: ``position=Rotary(...)``, not ``use_rope=True``. Sizes use the shape lett
 
 from attnviz.model.architecture.spec.blocks import Adapter, AttentionSpec, Convolution, Latent, LayerSpec, TokenGate
 from attnviz.model.architecture.spec.classifier import Classifier, Dense
+from attnviz.model.architecture.spec.mixers import GatedDelta, Mixer, ShortConvolution
 from attnviz.model.architecture.spec.mlps import (
     MLP,
     XIELU,
@@ -60,6 +61,7 @@ __all__ = [
     "Dynamic",
     "Embedding",
     "Experts",
+    "GatedDelta",
     "GatedMLP",
     "Groups",
     "Head",
@@ -72,6 +74,7 @@ __all__ = [
     "Llama3",
     "LongRope",
     "MLPAndExperts",
+    "Mixer",
     "NearBest",
     "Norm",
     "ParallelNorm",
@@ -84,6 +87,7 @@ __all__ = [
     "RelativeBuckets",
     "Rotary",
     "SandwichNorm",
+    "ShortConvolution",
     "Sigmoid",
     "Sinusoidal",
     "Spec",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from attnviz.attention.window import KeyWindow
+from attnviz.model.architecture.spec.mixers import Mixer
 from attnviz.model.architecture.spec.mlps import MLP, AnyMLP, Experts, MLPAndExperts
 from attnviz.model.architecture.spec.norms import (
     BranchNorm,
@@ -53,7 +54,8 @@ class AttentionSpec:
     outputs of the query, key and value projections, behind norms over their width; these have biases if ``bias``,
     those of keys only if ``key_bias`` too. With ``sinks`` each head has the score of a key without a value, which
     takes its share of each softmax. ``latent`` says that keys and values are made from fewer numbers. Of a ``window``
-    of ``chunk`` keys a query sees those in its own chunk of the text alone.
+    of ``chunk`` keys a query sees those in its own chunk of the text alone. What a head gives to a ``gated`` attention
+    is multiplied by σ(W x) of the token that looks (Qiu et al. 2025, "Gated Attention for Large Language Models").
 
     Keys and values may be those of the earlier layer ``keys_of``, so that this one makes none (Brandon et al. 2024,
     "Reducing Transformer Key-Value Cache Size with Cross-Layer Attention"). With ``keys_as_values`` one projection
@@ -80,6 +82,7 @@ class AttentionSpec:
     keys_of: int | None = None
     keys_as_values: bool = False
     value_norm: Norm | None = None
+    gated: bool = False
 
     @property
     def value_size(self) -> int:
@@ -132,7 +135,7 @@ class LayerSpec:
     """One block.
 
     Args:
-        attention: the self-attention.
+        attention: the self-attention, or what mixes the tokens in its place.
         mlp: the MLP, or the experts in its place or beside it.
         norms: where the norms are.
         cross: the attention of a decoder to its encoder, between the other two sublayers.
@@ -143,7 +146,7 @@ class LayerSpec:
         scaled: whether all that leaves the layer is multiplied by a number of its own.
     """
 
-    attention: AttentionSpec
+    attention: AttentionSpec | Mixer
     mlp: AnyMLP
     norms: PostNorm | PreNorm | BranchNorm | SandwichNorm | ParallelNorm
     cross: AttentionSpec | None = None

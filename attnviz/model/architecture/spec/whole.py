@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from attnviz.attention.window import KeyWindow
-from attnviz.model.architecture.spec.blocks import LayerSpec
+from attnviz.model.architecture.spec.blocks import AttentionSpec, LayerSpec
+from attnviz.model.architecture.spec.mixers import Mixer
 from attnviz.model.architecture.spec.norms import Norm, RMSNorm
 from attnviz.model.architecture.spec.positions import Learned, Rotary, Sinusoidal
 
@@ -116,16 +118,37 @@ class Spec:
         return replace(self, layers=tuple(map(change, self.layers)))
 
     def with_windows(self, windows: Sequence[KeyWindow]) -> Spec:
-        """The same model, each layer with its own window."""
-        pairs = zip(self.layers, windows, strict=True)
-        return replace(
-            self, layers=tuple(replace(each, attention=replace(each.attention, window=one)) for each, one in pairs)
-        )
+        """The same model, each layer that attends with its own window."""
+        each = iter(windows)
+        return self.with_attentions(lambda attention: replace(attention, window=next(each)))
+
+    def with_attentions(self, change: Callable[[AttentionSpec], AttentionSpec]) -> Spec:
+        """The same model with other self-attentions: what ``change`` makes of each."""
+        changed = {i: change(each) for i, each in self.attentions.items()}
+        layers = (replace(layer, attention=changed.get(i, layer.attention)) for i, layer in enumerate(self.layers))
+        return replace(self, layers=tuple(layers))
+
+    @cached_property
+    def attentions(self) -> Mapping[int, AttentionSpec]:
+        """The self-attention of each layer that attends, by its number."""
+        return {i: each.attention for i, each in enumerate(self.layers) if isinstance(each.attention, AttentionSpec)}
+
+    @cached_property
+    def mixers(self) -> Mapping[int, Mixer]:
+        """What mixes the tokens of each other layer, by its number."""
+        return {
+            i: each.attention for i, each in enumerate(self.layers) if not isinstance(each.attention, AttentionSpec)
+        }
+
+    @property
+    def first(self) -> AttentionSpec:
+        """The attention of the first layer that attends."""
+        return next(iter(self.attentions.values()))
 
     @property
     def limit(self) -> int | None:
         """The number of positions that the model has; None if it has no such limit."""
-        positions, turns = self.embedding.positions, [layer.attention.position for layer in self.layers]
+        positions, turns = self.embedding.positions, [each.position for each in self.attentions.values()]
         counts = [turn.table for turn in turns if isinstance(turn, Rotary) and turn.table]
         # What predicts a token needs its position, too.
         return min([positions.count - (self.streams > 0), *counts] if positions else counts, default=None)
@@ -133,12 +156,12 @@ class Spec:
     @property
     def causal(self) -> bool:
         """Whether no query sees a later key."""
-        return all(layer.attention.window.right == 0 for layer in self.layers)
+        return all(each.window.right == 0 for each in self.attentions.values())
 
     @property
     def lenders(self) -> frozenset[int]:
         """The layers whose keys and values later ones use."""
-        return frozenset(layer.attention.keys_of for layer in self.layers if layer.attention.keys_of is not None)
+        return frozenset(each.keys_of for each in self.attentions.values() if each.keys_of is not None)
 
     def crowds(self, count: int) -> bool:
         """Whether an expert may not read all of ``count`` tokens, so that what becomes of one depends on the others."""
