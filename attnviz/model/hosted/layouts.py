@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from attnviz.attention.kernel import Kind
-from attnviz.errors import UnsupportedModel
+from attnviz.model.hosted.hashed import hashed_weights
 from attnviz.model.inputs import OF_THE_TEXT
 
 
@@ -177,9 +177,6 @@ def _staggered_blocks(layer: Layer) -> Any:
 def _chunked(layer: Layer) -> Any:
     """Chunks that see chunks before and after, the first one the last; sorted by hashes in some layers (Reformer:
     Kitaev et al. 2020).
-
-    Raises:
-        UnsupportedModel: the layer sorts the tokens several times, and the text has more than one chunk.
     """
     if layer.given.dim() == 4:  # one chunk
         return _cropped(layer)
@@ -187,17 +184,11 @@ def _chunked(layer: Layer) -> Any:
     _, count, size, _ = chunks.shape
     if config.attn_layers[layer.number] == "local":
         return place(chunks, layer.shape, key=-size * config.local_num_chunks_before, around=count * size)[None]
-    if config.num_hashes > 1:
-        raise UnsupportedModel(
-            f"it sorts the tokens by {config.num_hashes} hashes, and hands in no weights of them all",
-            hint=f"Give a text of at most {size} tokens, which it reads in one piece.",
-        )
-    padded = count * size
-    found = place(chunks, (padded, padded), key=-size * config.lsh_num_chunks_before, around=padded)
-    buckets = layer.caught[f"encoder.layers.{layer.number}.attention.self_attention"][0].buckets  # (1, H, 1, padded)
-    back = buckets[0, :, 0].argsort(stable=True).argsort()  # (H, padded): where each token was sorted to
-    found = found.gather(1, back[..., None].expand_as(found)).gather(2, back[:, None].expand_as(found))
-    return found[None, :, : layer.shape[0], : layer.shape[1]]
+    at = f"encoder.layers.{layer.number}.attention.self_attention"
+    buckets, made = layer.caught[at][0].buckets[0], layer.caught[f"{at}.query_key"][0][0]  # (H, R, N) and (N, H·D)
+    vectors = made.unflatten(-1, (len(chunks), -1)).transpose(0, 1)
+    reach = {"before": config.lsh_num_chunks_before, "after": config.lsh_num_chunks_after}
+    return hashed_weights(chunks, buckets, vectors, **reach)[None, :, : layer.shape[0], : layer.shape[1]]
 
 
 def _molecules(layer: Layer) -> Any:
@@ -295,7 +286,7 @@ _LAYOUTS: Mapping[str, Layout] = {
     "reformer": Layout(
         _chunked,
         "in chunks where the text is long: 0 beyond",
-        catch=r"^encoder\.layers\.\d+\.attention\.self_attention$",
+        catch=r"^encoder\.layers\.\d+\.attention\.self_attention(\.query_key)?$",
     ),
     "xlnet": Layout(_plain, "the stream of contents"),
 }
