@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import (
-    MLP,
-    XIELU,
-    AttentionSpec,
-    LayerSpec,
-    PreNorm,
-    QKNorm,
-    RMSNorm,
-    Spec,
-)
-from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES, decoder_spec, names_without
+from attnviz.model.architecture.spec import MLP, XIELU, LayerSpec, PreNorm, QKNorm, RMSNorm, Spec
+from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES, decoder_spec, grouped_attention, names_without
 
 PREFIX = "model."
 
@@ -43,24 +32,13 @@ DEFAULTS = {
 def spec(config: Config) -> Spec:
     """The facts of an Apertus; absent attributes have the values of transformers' ``ApertusConfig``."""
     config.decoder()
-    heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
-    size, bias = config.head_size(width, heads), config.flag("attention_bias")
+    width = config.size("hidden_size", 4096)
     learned = config.get("hidden_act", "xielu") == "xielu"
     norm = RMSNorm(config.number("rms_norm_eps", 1e-5))
     for name, value in (("mlp_bias", False), ("post_norm", False), ("qk_norm", True)):
         config.only(name, value)
     layer = LayerSpec(
-        attention=AttentionSpec(
-            heads=heads,
-            kv_heads=config.kv_heads(heads),
-            head_size=size,
-            scale=size**-0.5,
-            window=CAUSAL,
-            position=rotary(config, size, theta=12e6, longest=65536),
-            bias=bias,
-            output_bias=bias,
-            qk_norm=QKNorm(norm),
-        ),
+        attention=grouped_attention(config, width, 32, qk_norm=QKNorm(norm), theta=12e6, longest=65536),
         mlp=MLP(
             config.size("intermediate_size", 14336),
             XIELU() if learned else config.activation("hidden_act", "xielu"),

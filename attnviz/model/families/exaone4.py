@@ -8,19 +8,8 @@ from dataclasses import replace
 
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import (
-    AttentionSpec,
-    BranchNorm,
-    Embedding,
-    GatedMLP,
-    Head,
-    LayerSpec,
-    QKNorm,
-    RMSNorm,
-    Spec,
-)
-from attnviz.model.families import QK_NORM_NAMES, names_without
+from attnviz.model.architecture.spec import BranchNorm, Embedding, GatedMLP, Head, LayerSpec, QKNorm, RMSNorm, Spec
+from attnviz.model.families import QK_NORM_NAMES, grouped_attention, names_without
 from attnviz.model.families.olmo2 import NAMES as OLMO2_NAMES
 
 PREFIX = "model."
@@ -31,20 +20,9 @@ NAMES = {**names_without(OLMO2_NAMES, "proj.bias"), **QK_NORM_NAMES}
 def spec(config: Config) -> Spec:
     """The facts of an EXAONE 4; absent attributes have the values of transformers' ``Exaone4Config``."""
     config.decoder()
-    heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
-    size = config.head_size(width, heads)
+    width = config.size("hidden_size", 4096)
     norm = RMSNorm(config.number("rms_norm_eps", 1e-5))
-    attention = AttentionSpec(
-        heads=heads,
-        kv_heads=config.kv_heads(heads, 32),
-        head_size=size,
-        scale=size**-0.5,
-        window=CAUSAL,
-        position=rotary(config, size),
-        bias=False,
-        output_bias=False,
-        qk_norm=QKNorm(norm),
-    )
+    attention = grouped_attention(config, width, 32, 32, bias=False, qk_norm=QKNorm(norm))
     mlp = GatedMLP(config.size("intermediate_size", 16384), config.activation("hidden_act", "silu"))
     window, every = config.optional("sliding_window", 4096), config.get("sliding_window_pattern", 4)
     count = config.size("num_hidden_layers", 32)

@@ -4,21 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import (
-    AttentionSpec,
-    Embedding,
-    Experts,
-    GatedMLP,
-    Head,
-    LayerSpec,
-    PreNorm,
-    RMSNorm,
-    Spec,
-)
-from attnviz.model.families import DECODER_NAMES, both, names_without
+from attnviz.model.architecture.spec import Embedding, Experts, GatedMLP, Head, LayerSpec, PreNorm, RMSNorm, Spec
+from attnviz.model.families import DECODER_NAMES, both, grouped_attention, names_without
 
 PREFIX = "model."
 ATTRIBUTES = {"num_experts": "num_local_experts"}
@@ -47,19 +35,11 @@ def spec(config: Config) -> Spec:
     config.decoder()
     config.ignore("hidden_act", "initial_context_length", "experts_per_token")
     config.only("swiglu_alpha", 1.702)  # that of quick_gelu
-    heads, width = config.size("num_attention_heads", 64), config.size("hidden_size", 2880)
-    size, bias = config.size("head_dim", 64), config.flag("attention_bias", True)
+    width = config.size("hidden_size", 2880)
+    bias = config.flag("attention_bias", True)
     norm = RMSNorm(config.number("rms_norm_eps", 1e-5))
-    attention = AttentionSpec(
-        heads=heads,
-        kv_heads=config.kv_heads(heads, 8),
-        head_size=size,
-        scale=size**-0.5,
-        window=CAUSAL,
-        position=rotary(config, size, theta=150_000.0, longest=131072),
-        bias=bias,
-        output_bias=bias,
-        sinks=True,
+    attention = replace(
+        grouped_attention(config, width, 64, 8, size=64, bias=bias, theta=150_000.0, longest=131072), sinks=True
     )
     expert = GatedMLP(
         config.size("intermediate_size", 2880), "quick_gelu", True, config.number("swiglu_limit", 7.0), offset=1.0

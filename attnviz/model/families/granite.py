@@ -4,11 +4,12 @@ after Yang et al. 2022 ("Tensor Programs V").
 
 from __future__ import annotations
 
-from attnviz.attention.window import CAUSAL
+from dataclasses import replace
+
 from attnviz.errors import ModelError
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, LayerSpec, PreNorm, RMSNorm, Spec
+from attnviz.model.architecture.spec import Embedding, GatedMLP, Head, LayerSpec, PreNorm, RMSNorm, Spec
+from attnviz.model.families import grouped_attention
 from attnviz.model.families.llama import NAMES as LLAMA_NAMES
 
 PREFIX = "model."
@@ -19,23 +20,13 @@ NAMES = LLAMA_NAMES
 def spec(config: Config) -> Spec:
     """The facts of a Granite; absent attributes have the values of transformers' ``GraniteConfig``."""
     config.decoder()
-    heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
-    size, bias = config.head_size(width, heads), config.flag("attention_bias")
+    width = config.size("hidden_size", 4096)
     scaling = config.number("logits_scaling", 1.0)
     if not scaling:
         raise ModelError("config.json: logits_scaling is 0, expected what the next token's scores can be divided by")
     norm = RMSNorm(config.number("rms_norm_eps", 1e-6))
     layer = LayerSpec(
-        attention=AttentionSpec(
-            heads=heads,
-            kv_heads=config.kv_heads(heads),
-            head_size=size,
-            scale=config.number("attention_multiplier", 1.0),
-            window=CAUSAL,
-            position=rotary(config, size),
-            bias=bias,
-            output_bias=bias,
-        ),
+        attention=replace(grouped_attention(config, width, 32), scale=config.number("attention_multiplier", 1.0)),
         mlp=GatedMLP(
             config.size("intermediate_size", 11008), config.activation("hidden_act", "silu"), config.flag("mlp_bias")
         ),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from attnviz.attention.window import CAUSAL
+from dataclasses import replace
+
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, LayerSpec, PreNorm, RMSNorm, Spec
-from attnviz.model.families import names_without
+from attnviz.model.architecture.spec import GatedMLP, LayerSpec, PreNorm, RMSNorm, Spec
+from attnviz.model.families import decoder_spec, grouped_attention, names_without
 from attnviz.model.families.llama import NAMES as LLAMA_NAMES
 
 PREFIX = "model."
@@ -17,17 +17,11 @@ NAMES = names_without(LLAMA_NAMES, "o_proj.bias")
 def spec(config: Config) -> Spec:
     """The facts of a Helium; absent attributes have the values of transformers' ``HeliumConfig``."""
     config.decoder()
-    heads, size = config.size("num_attention_heads", 20), config.size("head_dim", 128)
+    width = config.size("hidden_size", 2560)
     norm = RMSNorm(config.number("rms_norm_eps", 1e-8))
     layer = LayerSpec(
-        attention=AttentionSpec(
-            heads=heads,
-            kv_heads=config.kv_heads(heads, 20),
-            head_size=size,
-            scale=size**-0.5,
-            window=CAUSAL,
-            position=rotary(config, size, theta=100_000.0, longest=4096, interleaved=True),
-            bias=config.flag("attention_bias"),
+        attention=replace(
+            grouped_attention(config, width, 20, 20, size=128, theta=100_000.0, longest=4096, interleaved=True),
             output_bias=False,
         ),
         mlp=GatedMLP(
@@ -35,10 +29,4 @@ def spec(config: Config) -> Spec:
         ),
         norms=PreNorm(norm),
     )
-    return Spec(
-        width=config.size("hidden_size", 2560),
-        embedding=Embedding(config.size("vocab_size", 48000)),
-        layers=(layer,) * config.size("num_hidden_layers", 24),
-        final_norm=norm,
-        head=Head(tied=config.flag("tie_word_embeddings")),
-    )
+    return decoder_spec(config, width, layer, vocabulary=48000, layers=24)

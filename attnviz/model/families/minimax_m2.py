@@ -5,16 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.spec import (
-    Experts,
-    GatedMLP,
-    LayerSpec,
-    PreNorm,
-    QKNorm,
-    RMSNorm,
-    Sigmoid,
-    Spec,
-)
+from attnviz.model.architecture.spec import Experts, GatedMLP, LayerSpec, PreNorm, QKNorm, RMSNorm, Sigmoid, Spec
 from attnviz.model.families import QK_NORM_NAMES, decoder_spec, grouped_attention
 from attnviz.model.families.mixtral import ATTRIBUTES as ATTRIBUTES
 from attnviz.model.families.mixtral import NAMES as MIXTRAL_NAMES

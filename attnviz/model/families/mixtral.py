@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import (
-    AttentionSpec,
-    Experts,
-    GatedMLP,
-    LayerSpec,
-    PreNorm,
-    RMSNorm,
-    Spec,
-)
-from attnviz.model.families import DECODER_NAMES, decoder_spec, expert_names, names_without
+from attnviz.model.architecture.spec import Experts, GatedMLP, LayerSpec, PreNorm, RMSNorm, Spec
+from attnviz.model.families import DECODER_NAMES, decoder_spec, expert_names, grouped_attention, names_without
 
 PREFIX = "model."
 ATTRIBUTES = {"num_experts": "num_local_experts"}
@@ -29,19 +22,11 @@ def spec(config: Config) -> Spec:
     """The facts of a Mixtral; absent attributes have the values of transformers' ``MixtralConfig``."""
     config.decoder()
     config.ignore("router_jitter_noise")
-    heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
-    size = config.head_size(width, heads)
+    width = config.size("hidden_size", 4096)
     norm = RMSNorm(config.number("rms_norm_eps", 1e-5))
     layer = LayerSpec(
-        attention=AttentionSpec(
-            heads=heads,
-            kv_heads=config.kv_heads(heads, 8),
-            head_size=size,
-            scale=size**-0.5,
-            window=config.window(),
-            position=rotary(config, size, theta=1e6, longest=131072),
-            bias=False,
-            output_bias=False,
+        attention=replace(
+            grouped_attention(config, width, 32, 8, bias=False, theta=1e6, longest=131072), window=config.window()
         ),
         mlp=Experts(
             GatedMLP(config.size("intermediate_size", 14336), config.activation("hidden_act", "silu")),

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from attnviz.attention.window import CAUSAL
+from dataclasses import replace
+
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import (
-    AttentionSpec,
-    GatedMLP,
-    LayerNorm,
-    LayerSpec,
-    PreNorm,
-    Spec,
-)
-from attnviz.model.families import DECODER_NAMES, decoder_spec, names_without
+from attnviz.model.architecture.spec import GatedMLP, LayerNorm, LayerSpec, PreNorm, Spec
+from attnviz.model.families import DECODER_NAMES, decoder_spec, grouped_attention, names_without
 
 PREFIX = "model."
 
@@ -23,21 +16,10 @@ NAMES = names_without(DECODER_NAMES, "norm")
 def spec(config: Config) -> Spec:
     """The facts of an OLMo; absent attributes have the values of transformers' ``OlmoConfig``."""
     config.decoder()
-    heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
-    size, bias = config.head_size(width, heads), config.flag("attention_bias")
+    width = config.size("hidden_size", 4096)
     norm = LayerNorm(1e-5, bias=False, weight=False)
     layer = LayerSpec(
-        attention=AttentionSpec(
-            heads=heads,
-            kv_heads=config.kv_heads(heads),
-            head_size=size,
-            scale=size**-0.5,
-            window=CAUSAL,
-            position=rotary(config, size),
-            bias=bias,
-            output_bias=bias,
-            clip=config.optional_number("clip_qkv"),
-        ),
+        attention=replace(grouped_attention(config, width, 32), clip=config.optional_number("clip_qkv")),
         mlp=GatedMLP(config.size("intermediate_size", 11008), config.activation("hidden_act", "silu")),
         norms=PreNorm(norm),
     )

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from attnviz.attention.window import CAUSAL
+from dataclasses import replace
+
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import (
-    AttentionSpec,
-    Experts,
-    GatedMLP,
-    LayerSpec,
-    PreNorm,
-    QKNorm,
-    RMSNorm,
-    Spec,
+from attnviz.model.architecture.spec import Experts, GatedMLP, LayerSpec, PreNorm, QKNorm, RMSNorm, Spec
+from attnviz.model.families import (
+    DECODER_NAMES,
+    QK_NORM_NAMES,
+    decoder_spec,
+    expert_names,
+    grouped_attention,
+    names_without,
 )
-from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES, decoder_spec, expert_names, names_without
 
 PREFIX = "model."
 ATTRIBUTES = {"num_local_experts": "num_experts"}
@@ -26,20 +24,11 @@ NAMES = {**names_without(DECODER_NAMES, ".mlp."), **QK_NORM_NAMES, **expert_name
 def spec(config: Config) -> Spec:
     """The facts of an OLMoE; absent attributes have the values of transformers' ``OlmoeConfig``."""
     config.decoder()
-    heads, width = config.size("num_attention_heads", 16), config.size("hidden_size", 2048)
-    size, bias = config.head_size(width, heads), config.flag("attention_bias")
+    width = config.size("hidden_size", 2048)
     norm = RMSNorm(config.number("rms_norm_eps", 1e-5))
     layer = LayerSpec(
-        attention=AttentionSpec(
-            heads=heads,
-            kv_heads=config.kv_heads(heads),
-            head_size=size,
-            scale=size**-0.5,
-            window=CAUSAL,
-            position=rotary(config, size, longest=4096),
-            bias=bias,
-            output_bias=bias,
-            qk_norm=QKNorm(norm, over="width"),
+        attention=replace(
+            grouped_attention(config, width, 16, qk_norm=QKNorm(norm, over="width"), longest=4096),
             clip=config.optional_number("clip_qkv"),
         ),
         mlp=Experts(

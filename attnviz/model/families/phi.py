@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import (
-    MLP,
-    AttentionSpec,
-    Embedding,
-    Head,
-    LayerNorm,
-    LayerSpec,
-    ParallelNorm,
-    QKNorm,
-    Spec,
-)
-from attnviz.model.families import both
+from attnviz.model.architecture.spec import MLP, Embedding, Head, LayerNorm, LayerSpec, ParallelNorm, QKNorm, Spec
+from attnviz.model.families import both, grouped_attention
 
 PREFIX = "model."
 
@@ -40,18 +28,11 @@ def spec(config: Config) -> Spec:
     """The facts of a Phi; absent attributes have the values of transformers' ``PhiConfig``."""
     config.decoder()
     config.ignore("embd_pdrop", "resid_pdrop")
-    heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 2048)
-    size = config.head_size(width, heads)
+    width = config.size("hidden_size", 2048)
     norm = LayerNorm(config.number("layer_norm_eps", 1e-5))
     layer = LayerSpec(
-        attention=AttentionSpec(
-            heads=heads,
-            kv_heads=config.kv_heads(heads),
-            head_size=size,
-            scale=size**-0.5,
-            window=CAUSAL,
-            position=rotary(config, size, partial=0.5),
-            qk_norm=QKNorm(norm) if config.flag("qk_layernorm") else None,
+        attention=grouped_attention(
+            config, width, 32, bias=True, qk_norm=QKNorm(norm) if config.flag("qk_layernorm") else None, partial=0.5
         ),
         mlp=MLP(config.size("intermediate_size", 8192), config.activation("hidden_act", "gelu_new")),
         norms=ParallelNorm(norm, shared=True),

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import AttentionSpec, Embedding, GatedMLP, Head, LayerSpec, PreNorm, RMSNorm, Spec
-from attnviz.model.families import DECODER_NAMES, names_without
+from attnviz.model.architecture.spec import Embedding, GatedMLP, Head, LayerSpec, PreNorm, RMSNorm, Spec
+from attnviz.model.families import DECODER_NAMES, grouped_attention, names_without
 
 PREFIX = "model."
 
@@ -26,18 +24,9 @@ def spec(config: Config) -> Spec:
     """The facts of a Qwen2; absent attributes have the values of transformers' ``Qwen2Config``."""
     config.decoder()
     config.expect("use_mrope", False)
-    heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
-    size = config.head_size(width, heads)
+    width = config.size("hidden_size", 4096)
     norm = RMSNorm(config.number("rms_norm_eps", 1e-6))
-    attention = AttentionSpec(
-        heads=heads,
-        kv_heads=config.kv_heads(heads, 32),
-        head_size=size,
-        scale=size**-0.5,
-        window=CAUSAL,
-        position=rotary(config, size, longest=32768),
-        output_bias=False,
-    )
+    attention = replace(grouped_attention(config, width, 32, 32, bias=True, longest=32768), output_bias=False)
     mlp = GatedMLP(config.size("intermediate_size", 22016), config.activation("hidden_act", "silu"))
     layer_windows = config.upper_windows(config.size("num_hidden_layers", 32))
     return Spec(

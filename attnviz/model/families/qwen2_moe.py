@@ -4,21 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import (
-    AttentionSpec,
-    Embedding,
-    Experts,
-    GatedMLP,
-    Head,
-    LayerSpec,
-    PreNorm,
-    RMSNorm,
-    Spec,
-)
-from attnviz.model.families import DECODER_NAMES, expert_names, names_without
+from attnviz.model.architecture.spec import Embedding, Experts, GatedMLP, Head, LayerSpec, PreNorm, RMSNorm, Spec
+from attnviz.model.families import DECODER_NAMES, expert_names, grouped_attention, names_without
 
 PREFIX = "model."
 
@@ -35,18 +23,10 @@ NAMES = {
 def spec(config: Config) -> Spec:
     """The facts of a Qwen2 MoE; absent attributes have the values of transformers' ``Qwen2MoeConfig``."""
     config.decoder()
-    heads, width = config.size("num_attention_heads", 16), config.size("hidden_size", 2048)
-    size = config.head_size(width, heads)
+    width = config.size("hidden_size", 2048)
     norm = RMSNorm(config.number("rms_norm_eps", 1e-6))
-    attention = AttentionSpec(
-        heads=heads,
-        kv_heads=config.kv_heads(heads, 16),
-        head_size=size,
-        scale=size**-0.5,
-        window=CAUSAL,
-        position=rotary(config, size, longest=32768),
-        bias=config.flag("qkv_bias", True),
-        output_bias=False,
+    attention = replace(
+        grouped_attention(config, width, 16, 16, bias=config.flag("qkv_bias", True), longest=32768), output_bias=False
     )
     activation = config.activation("hidden_act", "silu")
     experts = Experts(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.rope import rotary
 from attnviz.model.architecture.spec import (
-    AttentionSpec,
     Embedding,
     Experts,
     GatedMLP,
@@ -17,7 +17,7 @@ from attnviz.model.architecture.spec import (
     RMSNorm,
     Spec,
 )
-from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES, expert_names
+from attnviz.model.families import DECODER_NAMES, QK_NORM_NAMES, expert_names, grouped_attention
 from attnviz.model.families.qwen2_moe import sparse_layers
 
 PREFIX = "model."
@@ -45,21 +45,13 @@ def spec(config: Config) -> Spec:
     """The facts of a Qwen3 MoE; absent attributes have the values of transformers' ``Qwen3MoeConfig``."""
     config.decoder()
     config.ignore("max_window_layers")
-    heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 2048)
-    size, bias = config.head_size(width, heads), config.flag("attention_bias")
+    width = config.size("hidden_size", 2048)
     norm = RMSNorm(config.number("rms_norm_eps", 1e-6))
     slides = config.flag("use_sliding_window")
     window = config.window(4096)
-    attention = AttentionSpec(
-        heads=heads,
-        kv_heads=config.kv_heads(heads, 4),
-        head_size=size,
-        scale=size**-0.5,
+    attention = replace(
+        grouped_attention(config, width, 32, 4, qk_norm=QKNorm(norm), longest=32768),
         window=window if slides else CAUSAL,
-        position=rotary(config, size, longest=32768),
-        bias=bias,
-        output_bias=bias,
-        qk_norm=QKNorm(norm),
     )
     activation = config.activation("hidden_act", "silu")
     experts = Experts(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from attnviz.model.architecture.config import Config
-from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import MLP, AttentionSpec, LayerNorm, LayerSpec, PreNorm, Spec
-from attnviz.model.families import DECODER_NAMES, LAYER_NORM_NAMES, both, decoder_spec, names_without
+from attnviz.model.architecture.spec import MLP, LayerNorm, LayerSpec, PreNorm, Spec
+from attnviz.model.families import DECODER_NAMES, LAYER_NORM_NAMES, both, decoder_spec, grouped_attention, names_without
 
 PREFIX = "model."
 
@@ -23,20 +24,11 @@ def spec(config: Config) -> Spec:
     config.expect("norm_type", "layer_norm")
     config.expect("mlp_type", "default")
     config.ignore("embedding_dropout", "residual_dropout")
-    heads, width = config.size("num_attention_heads", 24), config.size("hidden_size", 3072)
-    size, bias = config.head_size(width, heads), config.flag("use_bias", default=True)
+    width = config.size("hidden_size", 3072)
+    bias = config.flag("use_bias", default=True)
     norm = LayerNorm(config.number("norm_epsilon", 1e-5))
     layer = LayerSpec(
-        attention=AttentionSpec(
-            heads=heads,
-            kv_heads=config.kv_heads(heads, 2),
-            head_size=size,
-            scale=size**-0.5,
-            window=config.window(),
-            position=rotary(config, size, longest=4096),
-            bias=bias,
-            output_bias=bias,
-        ),
+        attention=replace(grouped_attention(config, width, 24, 2, bias=bias, longest=4096), window=config.window()),
         mlp=MLP(
             config.size("intermediate_size", 12288), config.activation("hidden_act", "gelu_pytorch_tanh"), bias=bias
         ),

@@ -7,15 +7,7 @@ from typing import Any
 from attnviz.attention.window import CAUSAL
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.rope import rotary
-from attnviz.model.architecture.spec import (
-    AttentionSpec,
-    Classifier,
-    Dense,
-    Embedding,
-    Head,
-    LayerSpec,
-    Spec,
-)
+from attnviz.model.architecture.spec import AttentionSpec, Classifier, Dense, Embedding, Head, LayerSpec, QKNorm, Spec
 
 TOKEN_CLASSIFIER = Classifier((Dense("classifier"),))
 """The head that classifies each token, in most models."""
@@ -39,6 +31,7 @@ def grouped_attention(
     *,
     size: int | None = None,
     bias: bool | None = None,
+    qk_norm: QKNorm | None = None,
     **turns: Any,
 ) -> AttentionSpec:
     """The attention of Llama's kin, causal and rotary.
@@ -50,10 +43,11 @@ def grouped_attention(
         kv_heads: likewise; None for as many as query heads.
         size: likewise that of a head; None for the ``width`` divided by the number of heads.
         bias: whether all four maps have biases; None if the config's ``attention_bias`` says it.
+        qk_norm: the norm of queries and keys.
         turns: arguments of ``rotary``.
     """
     heads = config.size("num_attention_heads", heads)
-    size = config.optional("head_dim", size) or config.head_size(width, heads)
+    size = config.size("head_dim", size) if size else config.head_size(width, heads)
     bias = config.flag("attention_bias") if bias is None else bias
     return AttentionSpec(
         heads=heads,
@@ -64,6 +58,7 @@ def grouped_attention(
         position=rotary(config, size, **turns),
         bias=bias,
         output_bias=bias,
+        qk_norm=qk_norm,
     )
 
 
