@@ -93,6 +93,8 @@ _ELSEWHERE = re.compile(
     r"|^(boi|eoi|boa|eoa)_token|^logit_scale|^alignment_|^ignore_index$|^(perceiver|vq)_config$|^(num_channels|patch_size)$"
 )
 """Attributes of a larger model that its text model has no part in."""
+_MARKS = re.compile(r"(image|video)_(start_|end_)?token_id$")
+"""Attributes of a larger model that the config of its text model may repeat."""
 _ONCE_MORE = ("_pad_token_id", "_vocab_size", "hidden_size", "is_encoder_decoder", "text_config", "vocab_size")
 """Attributes of a larger model for which the config of its text model counts."""
 
@@ -121,7 +123,7 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
         reading.close()
     else:
         own = {name: value for name, value in larger.items() if name not in ("text_config", "model_type")}
-    own = {name: value for name, value in own.items() if name not in tower.idle}
+    own = {name: value for name, value in own.items() if name not in tower.idle and not _MARKS.match(name)}
     tied = config.get("tie_word_embeddings")
     tied = tower.tied if tied is None else bool(tied)
     if tower.inner and own.get("tie_word_embeddings"):

@@ -19,8 +19,6 @@ NAMES = {
 
 def spec(config: Config) -> Spec:
     """The facts of a DeepSeek-V3; absent attributes have the values of transformers' ``DeepseekV3Config``."""
-    config.expect("scoring_func", "sigmoid")
-    config.expect("topk_method", "noaux_tc")
     width = config.size("hidden_size", 7168)
     attention = latent_attention(config, 128, interleaved=config.flag("rope_interleave", True), longest=4096)
     experts = corrected_experts(config, 256, 2048, factor=2.5, groups=8, some=4)
@@ -32,6 +30,8 @@ def corrected_experts(
     config: Config, count: int, inner: int, *, factor: float = 1.0, groups: int = 1, some: int = 1
 ) -> Experts:
     """Experts chosen in groups by corrected sigmoids, beside a shared one; the arguments are defaults."""
+    config.expect("scoring_func", "sigmoid")
+    config.expect("topk_method", "noaux_tc")
     config.ignore("num_nextn_predict_layers")  # modules beside the model, which predict further tokens
     activation = config.activation("hidden_act", "silu")
     count, chosen = config.experts("n_routed_experts", count, 8)

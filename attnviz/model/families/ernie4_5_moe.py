@@ -31,7 +31,9 @@ DEFAULTS = {
 
 def spec(config: Config) -> Spec:
     """The facts of an ERNIE 4.5 MoE; absent attributes have the values of transformers' ``Ernie4_5_MoeConfig``."""
+    config.ignore("moe_capacity", "moe_gate", "num_nextn_predict_layers")  # of training; modules beside the model
     config.only("moe_norm_min", 1e-12)
+    config.only("moe_use_aux_free", True)
     found = ernie4_5.ernie_spec(config, size=None)
     activation, inner = config.activation("hidden_act", "silu"), config.size("moe_intermediate_size", 1536)
     beside = config.count("moe_num_shared_experts", 2)

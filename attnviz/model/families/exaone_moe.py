@@ -25,7 +25,6 @@ NAMES = {
 def spec(config: Config) -> Spec:
     """The facts of a K-EXAONE; absent attributes have the values of transformers' ``ExaoneMoeConfig``."""
     config.ignore("is_moe_layer")
-    config.only("scoring_func", "sigmoid")
     found = exaone4.spec(config)
     norm, experts = PreNorm(found.layers[0].norms.norm), corrected_experts(config, 64, 1024, factor=2.5)
     dense = GatedMLP(found.layers[0].mlp.size, experts.expert.activation)

@@ -33,6 +33,7 @@ def spec(config: Config) -> Spec:
         config.only(name, value)
     config.only("use_routing_bias", True)
     config.only("shared_intermediate_size", 0)
+    config.only("sliding_window", None)
     width = config.size("hidden_size", 3072)
     norm = RMSNorm(config.number("rms_norm_eps", 1e-6))
     turned = config.optional("rotary_dim")
