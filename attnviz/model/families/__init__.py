@@ -58,13 +58,13 @@ FAMILIES = (
     "gemma3_text", "gemma4_text", "glm", "glm4", "glm4_moe", "glm4_moe_lite", "glm4v_text", "gpt2", "gpt_bigcode",
     "gpt_neo", "gpt_neox", "gpt_neox_japanese", "gpt_oss", "gptj", "granite", "granitemoe", "granitemoehybrid",
     "granitemoeshared", "gte", "helium", "hunyuan_v1_dense", "hunyuan_v1_moe", "hyperclovax", "ibert", "jais2",
-    "jina_embeddings_v3", "llama", "llama4_text", "longt5", "luke", "m2m_100", "marian", "mbart", "megatron-bert",
-    "minicpm3", "minimax_m2", "ministral3", "mistral4", "mixtral", "modernbert", "mpnet", "mpt", "mvp", "nanochat",
-    "nemotron", "nomic_bert", "olmo", "olmo2", "olmo3", "olmoe", "openai-gpt", "opt", "pegasus", "persimmon", "phi",
-    "phi3", "phimoe", "plbart", "prophetnet", "qwen2", "qwen2_moe", "qwen3", "qwen3_5_moe_text", "qwen3_5_text",
-    "qwen3_moe", "qwen3_next", "rembert", "roberta", "roberta-prelayernorm", "roformer", "siglip_text_model",
-    "solar_open", "splinter", "squeezebert", "stablelm", "starcoder2", "switch_transformers", "t5", "t5gemma", "umt5",
-    "vaultgemma", "xglm", "xlm", "xlm-roberta-xl", "xmod", "youtu",
+    "jina_embeddings_v3", "lfm2", "lfm2_moe", "llama", "llama4_text", "longt5", "luke", "m2m_100", "marian", "mbart",
+    "megatron-bert", "minicpm3", "minimax_m2", "ministral3", "mistral4", "mixtral", "modernbert", "mpnet", "mpt", "mvp",
+    "nanochat", "nemotron", "nomic_bert", "olmo", "olmo2", "olmo3", "olmoe", "openai-gpt", "opt", "pegasus",
+    "persimmon", "phi", "phi3", "phimoe", "plbart", "prophetnet", "qwen2", "qwen2_moe", "qwen3", "qwen3_5_moe_text",
+    "qwen3_5_text", "qwen3_moe", "qwen3_next", "rembert", "roberta", "roberta-prelayernorm", "roformer",
+    "siglip_text_model", "solar_open", "splinter", "squeezebert", "stablelm", "starcoder2", "switch_transformers", "t5",
+    "t5gemma", "umt5", "vaultgemma", "xglm", "xlm", "xlm-roberta-xl", "xmod", "youtu",
 )  # fmt: skip
 
 ALIASES: Mapping[str, str] = {

@@ -84,7 +84,8 @@ class MLPs(Parts):
             case "all":
                 shares = best
             case "chosen" | Sigmoid(normed=True):
-                shares = best / (best.sum(-1, keepdim=True) + 1e-20)
+                least = spec.shares.eps if isinstance(spec.shares, Sigmoid) else 1e-20
+                shares = best / (best.sum(-1, keepdim=True) + least)
             case Sigmoid():
                 shares = best
             case NearBest(tolerance):

@@ -61,11 +61,12 @@ class NearBest:
 
 @dataclass(frozen=True)
 class Sigmoid:
-    """The share of each chosen expert is σ(its score), which is also what is compared, and divided by their sum if
-    ``normed`` (DeepSeek-AI 2024, "DeepSeek-V3", section 2.1.2).
+    """The share of each chosen expert is σ(its score), which is also what is compared, and divided by their sum, and
+    ``eps``, if ``normed`` (DeepSeek-AI 2024, "DeepSeek-V3", section 2.1.2).
     """
 
     normed: bool
+    eps: float = 1e-20
 
 
 @dataclass(frozen=True)
