@@ -12,9 +12,15 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerFast
 
+from attnviz.attention.intervened import CHANGED
+from attnviz.attention.interventions import Zero
 from attnviz.errors import InputError, ModelError, UsageError
 from attnviz.interface import EncoderDecoder, load
 from attnviz.model.architecture.description import describe
+from attnviz.model.backends import Options, open_by_transformers
+from attnviz.model.overview import overview
+from attnviz.record import read, save
+from attnviz.render.terminal.screen import summary_heading
 from tests import tiny, translators
 from tests.model.variants import xlm as xlm_variants
 from tests.model.variants import xmod as xmod_variants
@@ -241,3 +247,29 @@ def test_vectors_of_languages_are_used_unless_a_config_says_otherwise(tmp_path: 
         path.write_text(json.dumps(config | none))
         with pytest.raises(UsageError, match="marks no languages"):
             load(tmp_path, source_lang="fr")
+
+
+@pytest.mark.parametrize("make", [xmod, xlm])
+def test_the_language_that_a_text_is_read_as_is_named_wherever_it_is_shown(make: Any, tmp_path: Path) -> None:
+    code = "de_DE" if make is xmod else "fr"
+    folder = make(tmp_path)
+    german = load(folder, source_lang=code)
+    observed = german.observe(tiny.SENTENCE)
+    assert summary_heading(observed).plain.endswith(f" · read as {code}")
+    found = german.attend(tiny.SENTENCE)
+    assert found.note == f"read as {code}"
+    save(found, tmp_path / "record.json")
+    assert read(tmp_path / "record.json").note == f"read as {code}"
+    assert german.check_record(found).passed
+    assert german.check_record(observed).passed
+    with german.intervene(Zero(0, 0)):
+        changed = german.attend(tiny.SENTENCE)
+    assert changed.note == CHANGED
+    with pytest.raises(UsageError, match="changed by interventions"):
+        german.check_record(changed)
+    assert overview(german.checkpoint).facts["language"] == code
+    assert open_by_transformers(german.checkpoint, Options()).note == f"read as {code}"
+
+
+def test_a_model_without_languages_of_its_own_names_none(tiny_bert: Path) -> None:
+    assert load(tiny_bert).attend(tiny.SENTENCE).note == ""

@@ -24,11 +24,18 @@ class Intervened:
 
     layout_note = ""
     """What a reader must know of the weights that a model hands in by itself."""
+    read_as = ""
+    """The language whose parts of the model read all texts, where it has some for each."""
+
+    @property
+    def own_note(self) -> str:
+        """What a reader must know of the weights of a run without interventions."""
+        return "; ".join(filter(None, (self.layout_note, self.read_as and f"read as {self.read_as}")))
 
     @property
     def note(self) -> str:
         """What a reader must know of the weights of a run."""
-        return CHANGED if self.interventions else self.layout_note
+        return CHANGED if self.interventions else self.own_note
 
     @cached_property
     def active(self) -> threading.local:

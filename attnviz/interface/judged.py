@@ -50,7 +50,7 @@ class Judged(Opened):
             raise UsageError(f"{CHANGED} in this record, and what is checked is the model as it is")
         if isinstance(found, record.Observation):
             return self._check_observation(found, judge, progress)
-        note = note.removeprefix(self.backend.layout_note).lstrip("; ")
+        note = note.removeprefix(self.backend.own_note).lstrip("; ")
         if note:
             raise UsageError(
                 f"the record is of a row whose {note}: it does not say with what the row was filled up",

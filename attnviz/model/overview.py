@@ -86,7 +86,11 @@ def _hosted_overview(
         found = None if why_not_hostable(checkpoint.config) else dry_run(checkpoint)
     if found is None:  # only running it can tell
         found = open_backend(checkpoint, options)[0]
-    facts = {"weights": found.layout_note, "not read": few(found.unread, 10) if found.unread else ""}
+    facts = {
+        "weights": found.layout_note,
+        "language": found.read_as,
+        "not read": few(found.unread, 10) if found.unread else "",
+    }
     return found.name, {name: words for name, words in facts.items() if words}
 
 

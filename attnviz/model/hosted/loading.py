@@ -69,8 +69,11 @@ def open_hosted(
     elif start is None:
         start = _first(checkpoint, "bos_token_id")
     writer = partial(open_with_head, checkpoint, dtype, device, trust_remote_code=trust_remote_code)
-    language = language_numbers(checkpoint.config).get(str(checkpoint.config.get("default_language")))
-    return Hosted(model, checkpoint.name, start, unread, classifier and classifier[0], labels, writer, language)
+    code = str(checkpoint.config.get("default_language"))
+    language = language_numbers(checkpoint.config).get(code)
+    found = Hosted(model, checkpoint.name, start, unread, classifier and classifier[0], labels, writer, language)
+    found.read_as = "" if language is None else code
+    return found
 
 
 def _classifier(

@@ -79,6 +79,7 @@ class Native(Intervened):
         own = start if network.encoder and network.spec.start is None else network.spec.start
         self.start = None if network.spec.wraps else own
         self.layout_note = OF_THE_TEXT if network.spec.streams else ""
+        self.read_as = network.spec.language or ""
         self.limit = min((spec.limit for spec in self._stacks() if spec.limit is not None), default=None)
 
     def _stacks(self) -> list[Spec]:
