@@ -72,6 +72,7 @@ ALIASES: Mapping[str, str] = {
     "gemma4_unified_text": "gemma4_text",
     "glm4v_moe_text": "glm4_moe",
     "glm_ocr_text": "glm4v_text",
+    "granite_docling_text": "granite",
     "internlm3": "llama",
     "iquestcoder": "llama",
     "ministral": "llama",

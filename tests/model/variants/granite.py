@@ -25,4 +25,7 @@ VARIANTS = {
     ),
     "with a head": granite("GraniteForCausalLM"),
     "with a tied head": granite("GraniteForCausalLM", tie_word_embeddings=True),
+    "granite_docling: the text model": granite(
+        "GraniteDoclingTextModel", embedding_multiplier=3.0, residual_multiplier=0.3
+    ),
 }  # fmt: skip
