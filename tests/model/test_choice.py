@@ -45,9 +45,8 @@ def test_a_class_that_declares_the_interface_runs_no_more_than_the_text(tiny_hos
 
 
 def test_one_run_shows_how_a_class_attends_that_declares_nothing(hybrid: Path, runs: list[Loaded]) -> None:
-    model = attnviz.load(hybrid)
-    assert (model.backend.name, len(runs)) == ("hosted", 1)
-    assert list(model.attend(tiny.SENTENCE).layer_numbers) == [1]
+    backend = attnviz.load(hybrid).by_transformers
+    assert (backend.name, len(runs), backend.numbers()) == ("hosted", 1, (1,))
 
 
 def test_a_class_that_no_longer_declares_it_is_run(
