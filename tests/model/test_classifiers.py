@@ -107,6 +107,20 @@ def test_a_head_that_takes_the_mean_before_or_behind_its_layers(pooling: str) ->
     np.testing.assert_allclose(att.prediction.logits, theirs(model, att.encoding.ids), atol=1e-5)
 
 
+def test_two_stacks_whose_head_reads_the_last_token(tmp_path: Path) -> None:
+    """In T5Gemma the decoder begins with its own token, and the head is that of decoders."""
+    config = all_variants()["t5gemma", "two stacks"].config
+    model = made("T5GemmaForSequenceClassification", config, eos_token_id=3, pad_token_id=0)
+    ours = attnviz.load(tiny.save(tmp_path / "model", model))
+    att = ours.attend(tiny.SENTENCE)
+    assert isinstance(att, EncoderDecoder)
+    said = theirs(model, att.encoder.encoding.ids)
+    np.testing.assert_allclose(att.cross.prediction.logits, said, atol=1e-5 * max(1, np.abs(said).max()), rtol=0)
+    check = ours.check_record(att)
+    assert check.passed
+    assert check.logits is not None
+
+
 @pytest.mark.parametrize("native", [True, False])
 @pytest.mark.parametrize("family", TWO)
 def test_encoder_decoders_against_transformers(family: str, *, native: bool, tmp_path: Path) -> None:

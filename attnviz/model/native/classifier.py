@@ -87,11 +87,9 @@ def take_classifier(
     if labels is None or (spec.encoder and labels.each):
         return None
     stored = shapes_of(checkpoint.tensors)
-    heads = (
-        [TWO_STACKS_CLASSIFIER]
-        if spec.encoder
-        else [family.classifier(checkpoint.config, each=labels.each), *([TOKEN_CLASSIFIER] if labels.each else [])]
-    )
+    own = family.classifier(checkpoint.config, each=labels.each)
+    other = [TWO_STACKS_CLASSIFIER] if spec.encoder else [TOKEN_CLASSIFIER] if labels.each else []
+    heads = [own, *other]
     head = next((head for head in heads if all(f"{layer.name}.weight" in stored for layer in head.layers)), None)
     if head is None:
         return None
