@@ -302,7 +302,7 @@ def test_the_layers_of_a_hybrid_that_have_no_attention_are_said(run: Run, tmp_pa
     assert "\nL3 " in shown.out
     wrong = run("show", "the bank", "--no-check", "-m", folder, "--layer", "1")
     assert (wrong.code, wrong.out) == (2, "")
-    assert "attention in layers 3" in wrong.said
+    assert "attention in layer 3" in wrong.said
 
 
 @pytest.mark.parametrize("model", ["CLIPModel", "SiglipModel"])
