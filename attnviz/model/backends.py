@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,6 +13,7 @@ from attnviz.checkpoint import Checkpoint, TrackedTensors, stored_tensors
 from attnviz.encoding import Encoding
 from attnviz.errors import UnsupportedModel, UsageError, did_you_mean, not_one_of
 from attnviz.model.architecture.description import silent_layers
+from attnviz.model.cost.said import without_attention
 from attnviz.model.families import near_miss
 from attnviz.model.native.backend import Native
 from attnviz.model.native.opening import open_native, read_spec
@@ -137,7 +136,7 @@ def hosted_reason(checkpoint: Checkpoint) -> str:
     except UnsupportedModel as error:
         if checkpoint.quantised:
             return f"its weights are quantised ({checkpoint.quantisation})"
-        others = silent_layers(_without_attention(checkpoint.config))
+        others = silent_layers(without_attention(checkpoint.config))
         return "; ".join(filter(None, (error.message.removeprefix(f"{checkpoint.name}: "), others)))
     if checkpoint.wrapped:
         return f"the model is wrapped ({checkpoint.wrapped})"
@@ -146,19 +145,6 @@ def hosted_reason(checkpoint: Checkpoint) -> str:
 
         return find_modification(checkpoint.reference)
     return ""
-
-
-_NO_ATTENTION = re.compile(r"linear|mamba|conv|recurrent|delta|ssm|rwkv")
-"""What hybrid models call layers of another sort, which have states in the place of attention weights."""
-
-
-def _without_attention(config: Mapping[str, Any]) -> dict[int, str]:
-    """The layers of a hybrid model that have no attention, as its config names their types."""
-    own = config.get("text_config")
-    config = own if isinstance(own, Mapping) else config
-    kinds = config.get("layer_types") or config.get("layers_block_type") or ()
-    named = [str(kind) for kind in kinds] if isinstance(kinds, list | tuple) else []
-    return {i: kind for i, kind in enumerate(named) if _NO_ATTENTION.search(kind)}
 
 
 def watch_model(checkpoint: Checkpoint, backend: Native | Hosted) -> ModelWatch | None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from attnviz.attention.window import CAUSAL
 from attnviz.checkpoint import Checkpoint
 from attnviz.errors import ModelError, UnsupportedModel, few
 from attnviz.model import families
 from attnviz.model.architecture.description import TIED, describe
 from attnviz.model.backends import Options, hosted_reason, open_backend, require_runnable
 from attnviz.model.cost import estimates as cost
-from attnviz.model.cost.estimates import AttentionBlock, ModelShape, Stack
+from attnviz.model.cost import said
+from attnviz.model.cost.estimates import ModelShape
 from attnviz.model.native import weights
 from attnviz.model.native.backend import Native
 from attnviz.model.native.opening import naming, read_spec
@@ -101,25 +101,6 @@ def _is_tied(family: families.Family, checkpoint: Checkpoint) -> bool:
     return bool(found) and "embed.tokens.weight" in found[0]
 
 
-_SAID = {
-    "layers": ("num_hidden_layers", "n_layer", "num_layers", "n_layers"),
-    "heads": ("num_attention_heads", "n_head", "num_heads", "n_heads"),
-    "key-value heads": ("num_key_value_heads",),
-    "width": ("hidden_size", "d_model", "n_embd", "dim"),
-    "window": ("sliding_window",),
-    "experts": ("num_local_experts", "n_routed_experts", "num_experts"),
-    "vocabulary": ("vocab_size",),
-    "limit": ("max_position_embeddings", "n_positions", "max_seq_len"),
-}
-"""The names that configs use for the same fact."""
-_SIZES = {
-    "head size": ("head_dim",),
-    "inner": ("intermediate_size", "ffn_dim", "n_inner", "d_ff"),
-    "experts asked": ("num_experts_per_tok", "moe_topk"),
-}
-"""Facts that matter only for the cost."""
-
-
 def checkpoint_shape(checkpoint: Checkpoint) -> ModelShape:
     """Return the sizes on which the cost of ``checkpoint`` depends; for a hosted model as far as its config says.
 
@@ -128,52 +109,13 @@ def checkpoint_shape(checkpoint: Checkpoint) -> ModelShape:
     """
     if not hosted_reason(checkpoint):
         return cost.model_shape(read_spec(checkpoint)[1])
-    said = _said(checkpoint)
-    missing = [name for name in ("layers", "heads", "width") if name not in said]
-    if missing:
-        raise ModelError(f"{checkpoint.name}: config.json does not say its number of {' and '.join(missing)}")
-    unknown = []
-    causal = any(str(name).endswith("CausalLM") for name in checkpoint.config.get("architectures") or ())
-    if not causal:
-        unknown.append("which keys a query sees: all are counted")
-    if "window" in said:
-        unknown.append("which layers have the window: none is counted")
-    if checkpoint.config.get("is_encoder_decoder"):
-        unknown.append("what the decoder adds: one stack is counted")
-    linear = _linear(checkpoint, said)
-    if linear is None:
-        unknown.append("the linear layers: they are not counted")
-    heads, width = said["heads"], said["width"]
-    size = said.get("head size", width // heads)
-    block = AttentionBlock(heads, said.get("key-value heads", heads), size, size, CAUSAL if causal else None)
-    stack = Stack((block,) * said["layers"], width, said.get("inner", 4 * width), linear)
-    # A rotary model may go beyond the length of its training: only a run shows its limit.
-    return ModelShape((stack,), said.get("parameters"), None, tuple(unknown))
-
-
-def _linear(checkpoint: Checkpoint, said: Mapping[str, int]) -> int | None:
-    """Return how many weights of matrices each token is multiplied with: without the vocabulary's and idle experts'."""
-    asked = said.get("experts asked", 1) / said["experts"] if "experts" in said else 1
-    total = 0.0
-    for name, sizes in checkpoint.shapes().items():
-        if len(sizes) > 1 and said.get("vocabulary") not in sizes and "embed" not in name:
-            total += math.prod(sizes) * (asked if "expert" in name and "shared" not in name else 1)
-    return int(total) or None
-
-
-def _said(checkpoint: Checkpoint) -> dict[str, int]:
-    """Return the numbers that the config gives, and the number of parameters of the checkpoint."""
-    inner = checkpoint.config.get("text_config")
-    config: Mapping[str, Any] = inner if inner and isinstance(inner, Mapping) else checkpoint.config
-    found = {}
-    for fact, names in (_SAID | _SIZES).items():
-        value = next((config[name] for name in names if isinstance(config.get(name), int)), None)
-        if value is not None:
-            found[fact] = value
-    count = sum(math.prod(size) for size in checkpoint.shapes().values())
-    return found | ({"parameters": count} if count else {})
+    lacking = said.missing(checkpoint.config)
+    if lacking:
+        raise ModelError(f"{checkpoint.name}: config.json does not say its number of {' and '.join(lacking)}")
+    return said.said_shape(checkpoint.config, checkpoint.shapes())
 
 
 def _from_config(checkpoint: Checkpoint) -> dict[str, str]:
     """Return the facts that a config gives for a model that no family file reads."""
-    return {fact: f"{value:,}" for fact, value in _said(checkpoint).items() if fact not in _SIZES}
+    count = sum(math.prod(size) for size in checkpoint.shapes().values())
+    return said.said_facts(checkpoint.config) | ({"parameters": f"{count:,}"} if count else {})

@@ -189,7 +189,7 @@ def test_what_is_not_done_is_refused_by_name(demand: dict[str, Any]) -> None:
 def test_a_translation_needs_a_beginning(both: Callable[[str], Both]) -> None:
     network, head = both("mbart").network, both("mbart").head
     silent = Network(replace(network.spec, start=None), network.tensors)
-    with pytest.raises(ModelError, match="which token a translation begins with"):
+    with pytest.raises(ModelError, match="which token the decoder begins with"):
         generate(silent, head, IDS, rules=GenerationRules(), count=3)
     begun = Network(replace(network.spec, start=2), network.tensors)
     assert generate(silent, head, IDS, rules=GenerationRules(start=2), count=3) == generate(

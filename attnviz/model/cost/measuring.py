@@ -16,6 +16,7 @@ from attnviz.attention.observers import HeadSums, LinkSelection, MapSelection, U
 from attnviz.attention.observers.selection import step
 from attnviz.attention.window import EVERYTHING
 from attnviz.encoding import Encoding
+from attnviz.errors import ModelError
 from attnviz.model.cost.estimates import (
     LINKS_PER_QUERY,
     MAP_CELLS,
@@ -73,11 +74,17 @@ def measure_rates(backend: Native | Hosted, shape: ModelShape, ids: Sequence[int
         else next(backend.model.parameters())
     )
     query, score = _kernel(block, tensor.device)
-    few = min(_FEW, shape.limit or _FEW)
+    limit = min(shape.limit or _MANY, backend.limit or _MANY)
+    few = min(_FEW, limit)
     _model(backend, few, ids)  # a first run also reads files and starts threads
     taken = _model(backend, few, ids)
-    many = max(few, min(int(few * _SECONDS / taken), shape.limit or _MANY, _MANY))
-    taken = _model(backend, many, ids)
+    many = max(few, min(int(few * _SECONDS / taken), limit, _MANY))
+    try:
+        taken = _model(backend, many, ids)
+    except (
+        ModelError
+    ):  # positions in a table of several dimensions, or rules of its own, of which no config says a limit
+        many = few
     needed = estimate_cost(shape, many, bytes_=bytes_, target=many)
     kernel = Rates(0, query, score).attention(needed, shape)
     # The kernel's share is small in a short run; however large it seems, the rest took some time.

@@ -165,9 +165,11 @@ def generate(
     if network.encoder:
         start = network.spec.start if rules.start is None else rules.start
         if start is None:
+            code = "A translation begins with the code of its language: name it as `target_lang`. "
             raise ModelError(
-                "no config says which token a translation begins with",
-                hint="Such models begin with the code of a language: give the target text yourself.",
+                "no config says which token the decoder begins with",
+                hint=f"{code if network.spec.wraps else ''}Say it as decoder_start_token_id in config.json, or give "
+                "the target text yourself.",
             )
         memory, read, type_ids = network.encoder(ids, type_ids, interventions=interventions), [start], ()
     wanted, past = past, past or KVCache()

@@ -69,7 +69,7 @@ def _rows(found: Estimate) -> list[tuple[str, str]]:
     parts += [f"{in_words(cost.activations)} activations", f"{in_words(cost.kept)} results"]
     rows = [
         ("scores", f"{format_count(cost.scores)} a head and layer ({cost.tokens:,}²)"),
-        ("", f"{format_count(cost.all_scores)} in {layers} layers{seen}"),
+        ("", f"{format_count(cost.all_scores)} in {count_of(layers, 'layer')}{seen}"),
         ("computing", operations(cost.linear_flops, cost.attention_flops)),
         ("keys and values", f"{in_words(cost.keys_values)} in all; {in_words(cost.one_layer)} at a time in attnviz"),
         ("all weights", f"{in_words(cost.weights)}, as a record or output_attentions keeps them"),
