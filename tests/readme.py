@@ -77,10 +77,13 @@ def families() -> str:
 
 
 def types() -> str:
-    """How the model types of text run, as the tour of the tests found."""
+    """How the model types of text run, by initial, as the tour of the tests found, and what is to be known of them."""
     tour = read_tour()
-    rows = [(way, f"{len(kinds)} types", ", ".join(f"`{kind}`" for kind in kinds)) for way, kinds in tour.types.items()]
-    lines = ["| way | how many | `model_type` |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
+    head = ["", *(f"{way} ({len(kinds)})" for way, kinds in tour.types.items())]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for initial in sorted({kind[0] for kinds in tour.types.values() for kind in kinds}):
+        cells = (", ".join(f"`{kind}`" for kind in kinds if kind[0] == initial) for kinds in tour.types.values())
+        lines.append(f"| {' | '.join((f'**{initial.upper()}**', *cells))} |")
     for way, what in (("observed", "what it hands in"), ("refused", "why")):
         said = (
             f"| `{kind}` | {words or 'a weight for each query and key'} |" for kind, words in tour.types[way].items()
