@@ -74,10 +74,8 @@ def alone(network: Network, encoding: Encoding, asked: Request) -> Measured:
     network(encoding.ids, encoding.type_ids, [kept])
     apart = np.arange(n)[:, None] - np.arange(n)
     layers = []
-    for layer, spec in enumerate(network.spec.layers):
-        behind, ahead = (
-            n if side is None else side for side in (spec.attention.window.left, spec.attention.window.right)
-        )
+    for layer, spec in network.spec.attentions.items():
+        behind, ahead = (n if side is None else side for side in (spec.window.left, spec.window.right))
         weights = kept.layer(layer, network.kind)[None].numpy()
         seen = (apart <= behind) & (-apart <= ahead)
         layers.append(naive.measured(weights, encoding, asked, causal=network.spec.causal, seen=seen))

@@ -123,7 +123,7 @@ def test_the_tokens_of_texts_that_do_not_fit_stand_one_under_the_other(patch: Ru
 def test_a_model_without_a_head_is_told_what_can_be_measured(run: Run) -> None:
     result = run("patch", *TEXTS)
     assert result.code == ExitCode.USAGE
-    assert "no head that predicts the next token or a label" in result.said
+    assert "no head that predicts tokens or labels" in result.said
     assert "attnviz ablate" in result.said
 
 

@@ -26,7 +26,12 @@ from tests.model.variants.granite import granite
 from tests.model.variants.t5 import t5
 
 ENDINGS = ("BertGenerationDecoder", "ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "MarianMTModel")
-CASES = {case: variant for case, variant in all_variants().items() if variant.model.endswith(ENDINGS)}
+CASES = {
+    case: variant
+    for case, variant in all_variants().items()
+    # A stream of its own predicts in ProphetNet, with tests of its own.
+    if variant.model.endswith(ENDINGS) and case[0] != "prophetnet"
+}
 
 
 def against_transformers(variant: Variant, folder: Path) -> float:

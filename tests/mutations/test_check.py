@@ -100,11 +100,12 @@ def test_mutation_the_last_layer_is_scaled_where_it_is_only_shown(
 ) -> None:
     look = forward.Network._look
 
-    def wrong(self: forward.Network, i: int, layer: Any, *given: Any) -> Tensor:
-        which = "cross" if layer.cross else "attention"
-        spec = getattr(layer, which)
-        scaled = replace(layer, **{which: replace(spec, scale=spec.scale * 1.3)})
-        return look(self, i, scaled, *given)
+    def wrong(self: forward.Network, i: int, spec: Any, layer: Any, *given: Any) -> Tensor:
+        if layer.cross:
+            layer = replace(layer, cross=replace(layer.cross, scale=layer.cross.scale * 1.3))
+        else:
+            spec = replace(spec, scale=spec.scale * 1.3)
+        return look(self, i, spec, layer, *given)
 
     monkeypatch.setattr(forward.Network, "_look", wrong)
     caught(model)
