@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,12 @@ import torch
 
 from attnviz.attention.interventions import Zero
 from attnviz.attention.observers import Weights
-from attnviz.errors import UnsupportedModel
+from attnviz.errors import ModelError, UnsupportedModel
 from attnviz.model.native import recurrence
 from attnviz.model.native.forward import KVCache, Network
 from attnviz.model.native.recurrence import causal_convolution, delta_rule
 from attnviz.model.native.variants import run_variants
-from tests.model.parity import make, saved
+from tests.model.parity import make, saved, spec_of
 from tests.model.test_packed import packed
 from tests.model.variants import VOCABULARY, all_variants
 
@@ -135,3 +136,16 @@ def test_a_gate_is_no_norm_of_a_key(tmp_path: Path) -> None:
     network(ids_of(6), observers=[kept])
     with pytest.raises(UnsupportedModel, match="a gate that depends on the token that looks"):
         kept.found["self"][1].norms()
+
+
+def test_a_model_of_which_no_layer_attends_is_refused() -> None:
+    variant = all_variants()["qwen3_5_text", "every other layer attends"]
+    layers = ["linear_attention"] * len(variant.config["layer_types"])
+    with pytest.raises(ModelError, match="none of the 4 layers of this qwen3_5_text attends"):
+        spec_of(replace(variant, config=variant.config | {"layer_types": layers}))
+
+
+def test_half_precision_rounds_the_sums_of_a_convolution_once() -> None:
+    x, weight = numbers(1, 40, 16).bfloat16(), numbers(16, 1, 4, seed=1).bfloat16()
+    exact, _ = causal_convolution(x.double(), weight.double())
+    torch.testing.assert_close(causal_convolution(x, weight)[0], exact.bfloat16(), rtol=0, atol=0)

@@ -136,6 +136,12 @@ class Family:
                 hint="It is damaged: download the model again.",
             ) from error
         reading.close()
+        if not spec.attentions:
+            raise ModelError(
+                f"none of the {len(spec.layers)} layers of this {self.name} attends: there are no attention weights "
+                "to show",
+                hint="Its config.json says which layers attend, such as in layer_types.",
+            )
         return spec
 
     def _renamed(self, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,8 +44,8 @@ class Mixers(Parts):
         decay = -self.tensors[f"{at}.decay.factor"].to(exact).exp() * functional.softplus(wait)
         given = run.mixed(at, partial(self._states, at, spec), read, decay, rate)  # (T, H, E)
         gate = torch.unflatten(self._linear(f"{at}.gate", x), -1, (spec.heads, -1))
-        given = self._norm(f"{at}.norm", spec.norm, given) * ACTIVATIONS[spec.activation](gate)
-        return self._linear(f"{at}.output", given.flatten(1))
+        given = self._norm(f"{at}.norm", spec.norm, given) * ACTIVATIONS[spec.activation](gate.to(exact))
+        return self._linear(f"{at}.output", given.to(x.dtype).flatten(1))
 
     def _states(
         self, at: str, spec: GatedDelta, before: State, read: Tensor, decay: Tensor, rate: Tensor

@@ -30,10 +30,12 @@ def causal_convolution(
     count, size = x.shape[1], weight.shape[-1]
     before = x.new_zeros(len(x), size - 1, x.shape[-1]) if before is None else before
     whole = torch.cat((before, x), 1)
-    found = whole[:, size - 1 :] * weight[:, 0, -1]
+    # A sum is rounded once, as by torch's convolution, not at each of its terms.
+    exact, weight = (each.to(torch.promote_types(x.dtype, torch.float32)) for each in (whole, weight))
+    found = exact[:, size - 1 :] * weight[:, 0, -1]
     for i in range(size - 1):
-        found = torch.addcmul(found, whole[:, i : i + count], weight[:, 0, i])
-    return found if bias is None else found + bias, whole[:, count:]
+        found = torch.addcmul(found, exact[:, i : i + count], weight[:, 0, i])
+    return (found if bias is None else found + bias).to(x.dtype), whole[:, count:]
 
 
 def delta_rule(
