@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 import torch
 
 from attnviz.interface import load
+from attnviz.model.native.parts import Parts
 from tests import tiny
-from tests.model.parity import make
+from tests.model.parity import make, spec_of
 from tests.model.variants import all_variants
 
 TEXT = ". ! , a b c d e f"
@@ -44,3 +46,31 @@ def test_half_precision_is_checked_as_it_runs_and_in_float32(
     assert 0 < check.rounding.times < check.rounding.bound
     assert check.double is not None
     assert (check.double.dtype, check.double.max_abs_diff <= 1e-5) == ("float32", True)
+
+
+NORMS = {
+    "gemma3_text": "gemma3.modeling_gemma3.Gemma3RMSNorm",
+    "gemma4_text": "gemma4.modeling_gemma4.Gemma4RMSNorm",
+    "gpt_oss": "gpt_oss.modeling_gpt_oss.GptOssRMSNorm",
+    "helium": "helium.modeling_helium.HeliumRMSNorm",
+    "lfm2": "lfm2.modeling_lfm2.Lfm2RMSNorm",
+    "llama": "llama.modeling_llama.LlamaRMSNorm",
+    "olmo2": "olmo2.modeling_olmo2.Olmo2RMSNorm",
+    "olmo3": "olmo3.modeling_olmo3.Olmo3RMSNorm",
+    "qwen3": "qwen3.modeling_qwen3.Qwen3RMSNorm",
+    "qwen3_next": "qwen3_next.modeling_qwen3_next.Qwen3NextRMSNorm",
+}
+
+
+@pytest.mark.parametrize("family", NORMS)
+def test_a_norm_is_rounded_where_transformers_rounds_it(family: str) -> None:
+    module, name = NORMS[family].rsplit(".", 1)
+    norm = spec_of(next(each for (kind, _), each in all_variants().items() if kind == family)).final_norm
+    assert norm is not None
+    torch.manual_seed(0)
+    weight, x = 0.1 * torch.randn(64), 3 * torch.randn(200, 64)
+    theirs = getattr(importlib.import_module(f"transformers.models.{module}"), name)(64, eps=norm.eps)
+    theirs.weight.data = weight
+    theirs, x = theirs.bfloat16(), x.bfloat16()
+    mine = Parts({"norm.weight": weight.bfloat16()})._norm("norm", norm, x)
+    torch.testing.assert_close(mine, theirs(x), rtol=0, atol=0)

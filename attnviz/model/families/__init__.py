@@ -136,7 +136,7 @@ class Family:
                 hint="It is damaged: download the model again.",
             ) from error
         reading.close()
-        if not spec.attentions:
+        if spec.layers and not spec.attentions:
             raise ModelError(
                 f"none of the {len(spec.layers)} layers of this {self.name} attends: there are no attention weights "
                 "to show",

@@ -74,7 +74,7 @@ def spec(config: Config) -> Spec:
         config.expect(name, None)
     width, vocabulary = config.size("hidden_size", 2304), config.size("vocab_size", 262144)
     activation = config.activation("hidden_activation", "gelu_pytorch_tanh")
-    norm = RMSNorm(config.number("rms_norm_eps", 1e-6))
+    norm = RMSNorm(config.number("rms_norm_eps", 1e-6), once=True)
     beside = config.count("hidden_size_per_layer_input", 256)
     known = config.size("vocab_size_per_layer_input", 262144)
     if beside and known < vocabulary:

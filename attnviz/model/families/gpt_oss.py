@@ -37,7 +37,7 @@ def spec(config: Config) -> Spec:
     config.only("swiglu_alpha", 1.702)  # that of quick_gelu
     width = config.size("hidden_size", 2880)
     bias = config.flag("attention_bias", True)
-    norm = RMSNorm(config.number("rms_norm_eps", 1e-5))
+    norm = RMSNorm(config.number("rms_norm_eps", 1e-5), once=True)
     attention = replace(
         grouped_attention(config, width, 64, 8, size=64, bias=bias, theta=150_000.0, longest=131072), sinks=True
     )

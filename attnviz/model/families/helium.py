@@ -18,7 +18,7 @@ def spec(config: Config) -> Spec:
     """The facts of a Helium; absent attributes have the values of transformers' ``HeliumConfig``."""
     config.decoder()
     width = config.size("hidden_size", 2560)
-    norm = RMSNorm(config.number("rms_norm_eps", 1e-8))
+    norm = RMSNorm(config.number("rms_norm_eps", 1e-8), once=True)
     layer = LayerSpec(
         attention=replace(
             grouped_attention(config, width, 20, 20, size=128, theta=100_000.0, longest=4096, interleaved=True),

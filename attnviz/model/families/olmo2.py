@@ -20,7 +20,7 @@ def spec(config: Config) -> Spec:
     """The facts of an OLMo 2; absent attributes have the values of transformers' ``Olmo2Config``."""
     config.decoder()
     width = config.size("hidden_size", 4096)
-    norm = RMSNorm(config.number("rms_norm_eps", 1e-5))
+    norm = RMSNorm(config.number("rms_norm_eps", 1e-5), once=True)
     layer = LayerSpec(
         attention=grouped_attention(config, width, 32, qk_norm=QKNorm(norm, over="width")),
         mlp=GatedMLP(config.size("intermediate_size", 11008), config.activation("hidden_act", "silu")),

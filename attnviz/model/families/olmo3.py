@@ -28,7 +28,7 @@ def spec(config: Config) -> Spec:
     config.decoder()
     heads, width = config.size("num_attention_heads", 32), config.size("hidden_size", 4096)
     size, bias = config.head_size(width, heads), config.flag("attention_bias")
-    norm = RMSNorm(config.number("rms_norm_eps", 1e-5))
+    norm = RMSNorm(config.number("rms_norm_eps", 1e-5), once=True)
     attention = AttentionSpec(
         heads=heads,
         kv_heads=config.kv_heads(heads),

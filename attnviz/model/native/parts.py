@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from attnviz.model.architecture.spec import LayerNorm, Norm
+from attnviz.model.architecture.spec import LayerNorm, Norm, RMSNorm
 
 MANY = 256
 """The number of tokens from which a bias is added to the product on the CPU; torch would first fill the result
@@ -68,12 +68,17 @@ class Parts:
 
     def _norm(self, at: str, norm: Norm, x: Tensor) -> Tensor:
         weight = self.tensors.get(f"{at}.weight")
-        if weight is not None and norm.offset:
-            weight = weight + norm.offset
         if isinstance(norm, LayerNorm) and (weight is None or weight.dim() == 1):
+            weight = weight + norm.offset if weight is not None and norm.offset else weight
             return functional.layer_norm(x, x.shape[-1:], weight, self.tensors.get(f"{at}.bias"), norm.eps)
         exact = x.to(torch.promote_types(x.dtype, torch.float32))
         # A layer norm of which each head has its own weights, (heads, D), or an RMS norm.
         normed = functional.layer_norm if isinstance(norm, LayerNorm) else functional.rms_norm
-        exact = normed(exact, exact.shape[-1:], eps=norm.eps).to(x.dtype)
-        return exact if weight is None else exact * weight
+        exact = normed(exact, exact.shape[-1:], eps=norm.eps)
+        if weight is None:
+            return exact.to(x.dtype)
+        if isinstance(norm, RMSNorm) and not (norm.once or norm.offset):
+            return exact.to(x.dtype) * weight
+        # In half precision 1 + weight loses most of a small weight.
+        weight = weight.to(exact.dtype)
+        return (exact * (weight + norm.offset if norm.offset else weight)).to(x.dtype)

@@ -18,11 +18,16 @@ class LayerNorm:
 
 @dataclass(frozen=True)
 class RMSNorm:
-    """x / √(mean x² + eps) · (offset + weight) (Zhang & Sennrich 2019); Gemma's offset is 1, the weight optional."""
+    """x / √(mean x² + eps) · (offset + weight) (Zhang & Sennrich 2019); Gemma's offset is 1, the weight optional.
+
+    In half precision it is computed in float32, and rounded before the product with the weights, as in Llama, or
+    ``once``, after it, which models with an offset always do.
+    """
 
     eps: float
     offset: float = 0.0
     weight: bool = True
+    once: bool = False
 
 
 Norm = LayerNorm | RMSNorm
