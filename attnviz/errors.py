@@ -36,6 +36,28 @@ def few(names: Sequence[str], most: int = 3) -> str:
     return f"{', '.join(names[:most])}{more}"
 
 
+def join_ranges(numbers: Iterable[int]) -> str:
+    """Join consecutive numbers: ``0–3, 5, 7–9``."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ", ".join(f"{part[0]}–{part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts)
+
+
+def name_layers(numbers: Sequence[int]) -> str:
+    """``layer 3`` or ``layers 0–2``."""
+    return f"layer{'s' if len(numbers) > 1 else ''} {join_ranges(numbers)}"
+
+
+def layers_there(numbers: Sequence[int]) -> str:
+    """Say which layers a model has; of a hybrid one, which have attention."""
+    some = "" if list(numbers) == list(range(len(numbers))) else "attention in "
+    return f"this model has {some}{name_layers(numbers)}"
+
+
 def count_of(count: int, noun: str) -> str:
     """Write a count: ``1 head``, ``1,024 heads``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from attnviz.analysis.text.shown_maps import require_layers
+from attnviz.attention.interventions import no_layer
 from attnviz.errors import AttnvizError, ExitCode, InputError, ModelError, UnsupportedModel, UsageError
 
 
@@ -26,3 +28,21 @@ def test_a_caller_can_add_what_it_knows() -> None:
     error = ModelError("no config.json", hint="Download it.")
     error.message = f"tiny: {error.message}"
     assert str(error) == "tiny: no config.json\nDownload it."
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ((0, 1, 2), "this model has layers 0–2"),
+        ((0,), "this model has layer 0"),
+        ((3,), "this model has attention in layer 3"),
+        ((0, 1, 3), "this model has attention in layers 0–1, 3"),
+    ],
+)
+def test_the_layers_that_a_model_has_are_said_alike_wherever_one_is_refused(
+    numbers: tuple[int, ...], said: str
+) -> None:
+    assert no_layer(9, numbers).message == f"there is no layer 9: {said}"
+    with pytest.raises(UsageError) as refused:
+        require_layers([9], numbers)
+    assert refused.value.message == f"no layer 9: {said}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attnviz.attention.tile import Kind, Tile
-from attnviz.errors import InputError, UsageError, few
+from attnviz.errors import InputError, UsageError, layers_there
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -235,10 +235,7 @@ def no_kind(kind: str, kinds: Mapping[Kind, Any]) -> UsageError:
 
 def no_layer(layer: int, layers: Iterable[int]) -> UsageError:
     """There is no such layer among those that attend."""
-    numbers = sorted(layers)
-    if numbers == [*range(len(numbers))]:
-        return UsageError(f"there is no layer {layer}: the model has layers 0 to {numbers[-1]}")
-    return UsageError(f"there is no layer {layer}: the layers that attend are {few([*map(str, numbers)])}")
+    return UsageError(f"there is no layer {layer}: {layers_there(sorted(layers))}")
 
 
 def require_head(heads: int, layer: int | None, head: int) -> None:

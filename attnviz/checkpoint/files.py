@@ -148,7 +148,8 @@ def load_by_transformers(folder: Path, loader: Callable[..., Any], **options: An
         with quiet_transformers():
             return loader(folder, local_files_only=True, trust_remote_code=False, **options)
     except Exception as error:  # transformers and torch raise many types on a damaged folder
-        raise ModelError(f"transformers can't load {folder} ({error})", hint=DOWNLOAD_AGAIN) from error
+        path = folder / options.get("gguf_file", "")
+        raise ModelError(f"transformers can't load {path} ({error})", hint=DOWNLOAD_AGAIN) from error
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from attnviz.encoding import Encoding, append_generated, decoder_start
 from attnviz.errors import InputError, UnsupportedModel, UsageError
 from attnviz.model.backends import Options, placement
 from attnviz.model.cost.limits import require_memory
+from attnviz.model.inputs import require_fit
 from attnviz.model.native.backend import Native
 from attnviz.model.native.forward import KVCache
 from attnviz.model.native.generation import generate, read_rules
@@ -103,6 +104,8 @@ def _native(
 ) -> tuple[int, list[int]]:
     """The token before the first that is written, and those that are."""
     network = backend.network
+    embedding = (network.encoder or network).spec.embedding
+    require_fit(source, embedding.vocabulary, embedding.types)
     rules = read_rules(checkpoint.config, checkpoint.generation, network.spec.embedding.vocabulary)
     begin = opening(checkpoint, backend)
     rules = rules if begin is None else replace(rules, start=begin[0], first=begin[1])

@@ -270,7 +270,7 @@ def test_hosted_models_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"heads": [(9, 0)]}, "there is no layer 9: the model has layers 0 to 2"),
+        ({"heads": [(9, 0)]}, "there is no layer 9: this model has layers 0–2"),
         ({"heads": [(0, 4)]}, "layer 0 has no head 4: it has heads 0 to 3"),
         ({"heads": ["five"]}, "'five' is no head"),
         ({"heads": [(-1, 0)]}, r"\(-1, 0\) is no head"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,3 +116,12 @@ def test_a_record_has_its_own_answer(run: Run, llama: str, tmp_path: Path) -> No
     result = run("show", "--from", file, "--weights", "gradient", "--of", "loan")
     assert result.code == ExitCode.USAGE
     assert "a record holds its numbers" in result.err
+
+
+@pytest.mark.parametrize("save", [tiny.llama, tiny.t5])
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(run: Run, tmp_path: Path, save: Any) -> None:
+    model = str(save(tmp_path / "model", vocab_size=50))
+    for given in (("show", S, "--generate", "2"), ("ablate", S), ("generate", S, "--without", "0.1")):
+        result = run(*given, "-m", model)
+        assert (result.code, result.out) == (ExitCode.MODEL, "")
+        assert "the model's vocabulary ends at 49: they do not belong together" in result.said

@@ -175,7 +175,7 @@ def test_what_is_no_intervention_is_refused() -> None:
     model = opened("llama")
     wrong: list[tuple[Any, str]] = [
         ("5.7", "no intervention"),
-        (Zero(9, 0), "no layer 9: the model has layers 0 to"),
+        (Zero(9, 0), "no layer 9: this model has layers 0–"),
         (Zero(0, 99), "layer 0 has no head 99"),
         (Zero(0, -1), "no head -1"),
         (Zero(0, 0, "cross"), "no cross attention"),

@@ -11,9 +11,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from attnviz.checkpoint import Checkpoint, open_checkpoint
-from attnviz.errors import ModelError
+from attnviz.errors import ModelError, join_ranges
 from attnviz.model import overview as plans
-from attnviz.model.architecture.description import describe, join_ranges
+from attnviz.model.architecture.description import describe
 from attnviz.model.families import ALIASES, FAMILIES, find_family
 from attnviz.model.listing import list_families
 from attnviz.model.overview import Overview, overview

@@ -70,7 +70,17 @@ def test_two_models_in_one_count_for_both(tmp_path: Path) -> None:
 
 def test_what_is_listed_is_what_is_said() -> None:
     said = {"d_model": 1024, "encoder_layers": 6, "decoder_layers": 3, "encoder_attention_heads": 8}
-    assert said_facts(said) == {"layers": "6", "heads": "8", "width": "1,024"}
+    said |= {"decoder_attention_heads": 4, "vocab_size": 50}
+    assert said_facts(said) == {
+        "encoder layers": "6",
+        "encoder heads": "8",
+        "encoder width": "1,024",
+        "decoder layers": "3",
+        "decoder heads": "4",
+        "decoder width": "1,024",
+        "vocabulary": "50",
+    }
+    assert said_facts({"hidden_size": 32, "num_hidden_layers": 2}) == {"layers": "2", "width": "32"}
     assert missing({"num_hidden_layers": 2}) == ["heads", "width"]
 
 

@@ -14,8 +14,8 @@ from attnviz.analysis.effects.places import HeadPlace
 from attnviz.analysis.effects.sides import Sides
 from attnviz.analysis.table import Column, Table
 from attnviz.attention.observers.changed import KeptContexts
-from attnviz.errors import UsageError
-from attnviz.model.architecture.description import join_ranges, mixer_name
+from attnviz.errors import UsageError, join_ranges
+from attnviz.model.architecture.description import mixer_name
 from attnviz.model.native.paths import Receiver, Sender, attention_at, receivers_of
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.text.flow import flow
 from attnviz.analysis.text.rollout import rollout
-from attnviz.errors import UsageError
-from attnviz.model.architecture.description import name_layers
+from attnviz.errors import UsageError, name_layers
 from attnviz.record import AttentionRecord, Backend, EncoderDecoderRecord, Record, WeightsName
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from attnviz.analysis.table import Table
 from attnviz.analysis.text.units import Axis, Reading, reading_of
-from attnviz.errors import UsageError
+from attnviz.errors import UsageError, join_ranges, layers_there
 from attnviz.record import Array, Heads, Observation
 
 Numbers = NDArray[np.intp]
@@ -203,18 +203,14 @@ def of_heads(table: Table, observation: Observation, heads: Heads) -> Table:
 
 def require_layers(wanted: Sequence[int], there: Sequence[int]) -> None:
     """Raise a ``UsageError`` where one of the ``wanted`` layers is not ``there``."""
-    some = "" if list(there) == list(range(len(there))) else "attention in "
-    _require("layer", wanted, there, f"this model has {some}layer{'s' * (len(there) > 1)}")
+    for number in wanted:
+        if number not in there:
+            raise UsageError(f"no layer {number}: {layers_there(there)}")
 
 
 def require_heads(wanted: Sequence[int], count: int) -> None:
     """Raise a ``UsageError`` where one of the ``wanted`` heads is not among the ``count`` of each layer."""
-    _require("head", wanted, range(count), f"each layer of this model has head{'s' * (count > 1)}")
-
-
-def _require(what: str, wanted: Sequence[int], there: Sequence[int], owner: str) -> None:
     for number in wanted:
-        if number not in there:
-            gapless = there[-1] - there[0] == len(there) - 1
-            listed = f"{there[0]}–{there[-1]}" if gapless and len(there) > 1 else ", ".join(map(str, there))
-            raise UsageError(f"no {what} {number}: {owner} {listed}")
+        if not 0 <= number < count:
+            heads = f"head{'s' * (count > 1)} {join_ranges(range(count))}"
+            raise UsageError(f"no head {number}: each layer of this model has {heads}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from attnviz.errors import name_layers
 from attnviz.model.architecture.shapes import tensor_shapes
 from attnviz.model.architecture.spec import (
     ALiBi,
@@ -101,11 +102,6 @@ def _of_all(parts: Mapping[int, Part], say: Callable[[Part], str], *, say_where:
     return "; ".join(f"{words or 'none'} in {name_layers(numbers)}" for words, numbers in said.items())
 
 
-def name_layers(numbers: Sequence[int]) -> str:
-    """``layer 3`` or ``layers 0–2``."""
-    return f"layer{'s' if len(numbers) > 1 else ''} {join_ranges(numbers)}"
-
-
 def silent_layers(kinds: Mapping[int, str]) -> str:
     """Say that layers do not attend, by what each is called; empty if there are none."""
     named: dict[str, list[int]] = {}
@@ -131,17 +127,6 @@ def describe_mixer(mixer: Mixer) -> str:
         f"gated {mixer_name(mixer)}, {mixer.heads} state{'s' if mixer.heads > 1 else ''} of {mixer.key_size} × "
         f"{mixer.value_size}, behind a convolution over {mixer.convolution} tokens,"
     )
-
-
-def join_ranges(numbers: Iterable[int]) -> str:
-    """Join consecutive numbers: ``0–3, 5, 7–9``."""
-    parts: list[list[int]] = []
-    for number in numbers:
-        if parts and number == parts[-1][-1] + 1:
-            parts[-1].append(number)
-        else:
-            parts.append([number])
-    return ", ".join(f"{part[0]}–{part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts)
 
 
 def _heads(attention: AttentionSpec) -> str:

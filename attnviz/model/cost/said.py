@@ -22,6 +22,8 @@ _SAID = {
     "limit": ("max_position_embeddings", "n_positions", "max_seq_len"),
 }
 """The names that configs use for the same fact."""
+_SHARED = ("vocabulary", "limit")
+"""Facts that two stacks have in common, as a rule."""
 _SIZES = {
     "head size": ("head_dim", "attention_head_size", "d_head"),
     "inner": ("intermediate_size", "ffn_dim", "n_inner", "d_ff", "d_inner", "feed_forward_size"),
@@ -42,9 +44,16 @@ Sizes = dict[str, int]
 
 
 def said_facts(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the facts that ``attnviz models`` lists, in words; of two stacks those of the encoder."""
-    found = _stacks(config)[0][1]
-    return {fact: f"{value:,}" for fact, value in found.items() if fact in _SAID}
+    """Return the facts that ``attnviz models`` lists, in words; of two stacks those of each, by its name."""
+    stacks = _stacks(config)
+    shared = [fact for fact in _SHARED if len({said.get(fact) for _, said in stacks}) == 1]
+    own: dict[str, str] = {}
+    common: dict[str, str] = {}
+    for stack, said in stacks:
+        for fact in [fact for fact in said if fact in _SAID]:
+            found, name = (common, fact) if fact in shared else (own, f"{stack} {fact}".strip())
+            found[name] = f"{said[fact]:,}"
+    return own | common
 
 
 def without_attention(config: Mapping[str, Any]) -> dict[int, str]:
