@@ -17,7 +17,7 @@ from attnviz.model import families
 from attnviz.model.architecture.activations import ACTIVATIONS
 from attnviz.model.architecture.config import Config
 from attnviz.model.architecture.shapes import head_shapes, optional_shapes, tensor_shapes
-from attnviz.model.architecture.spec import Learned, Spec
+from attnviz.model.architecture.spec import Embedding, Learned, Spec
 from attnviz.model.families import ALIASES, FAMILIES, Family, find_family, near_miss
 from attnviz.model.native.weights import _parts
 from tests.model.variants import all_variants
@@ -281,6 +281,11 @@ def test_heads_must_divide_the_width() -> None:
         bert(hidden_size=32, num_attention_heads=5)
 
 
+def bare(width: int) -> Spec:
+    """The facts of a model without layers."""
+    return Spec(width=width, embedding=Embedding(1), layers=())
+
+
 @pytest.mark.parametrize(
     ("said", "width"),
     [
@@ -293,10 +298,8 @@ def test_heads_must_divide_the_width() -> None:
     ],
 )
 def test_an_attribute_may_have_another_name(said: dict[str, Any], width: int) -> None:
-    def read(config: Config) -> Any:
-        return config.size("hidden_size", 3)
-
-    assert Family("any", read, {}, attributes={"n_embd": "hidden_size"}).spec(said) == width
+    family = Family("any", lambda config: bare(config.size("hidden_size", 3)), {}, attributes={"n_embd": "hidden_size"})
+    assert family.spec(said).width == width
 
 
 def test_an_unknown_type_is_told_what_is_supported_and_what_is_near() -> None:
@@ -326,8 +329,8 @@ def test_a_type_that_no_spec_says_is_told_why(kind: str) -> None:
 
 
 def test_what_an_alias_says_stands_where_a_config_is_silent_or_null() -> None:
-    family = Family("cousin", lambda config: config.size("vocab_size", 3), {}, defaults={"vocab_size": 7})
-    assert [family.spec(said) for said in ({}, {"vocab_size": None}, {"vocab_size": 9})] == [7, 7, 9]
+    family = Family("cousin", lambda config: bare(config.size("vocab_size", 3)), {}, defaults={"vocab_size": 7})
+    assert [family.spec(said).width for said in ({}, {"vocab_size": None}, {"vocab_size": 9})] == [7, 7, 9]
 
 
 @pytest.mark.parametrize("value", ["2", -1, True, 1.5])
