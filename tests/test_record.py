@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 from attnviz.encoding import Encoding, Word
 from attnviz.errors import InputError, UsageError
 from attnviz.record import Array, AttentionRecord, EncoderDecoderRecord, Record, read, save, write
+from attnviz.record.measure import ask_for
 from tests.records import cross_record, encoding_of, random_weights, record, three_maps
 from tests.schemas import validate
 
@@ -653,3 +654,11 @@ def places(facts: dict[str, Any]) -> list[tuple[str, ...]]:
         return [(name,) for name in facts]
     inner = [(name, *rest) for name, value in facts.items() if isinstance(value, dict) for rest in places(value)]
     return [*((name,) for name in facts), *inner]
+
+
+def test_rollout_is_advised_only_where_it_can_be_had() -> None:
+    assert ask_for("norm", "norm+heads", "rollout", "flow") == (
+        "Ask for norm or norm+heads, or rollout or flow if all layers attend"
+    )
+    assert ask_for("rollout") == "Ask for rollout if all layers attend"
+    assert ask_for("norm") == "Ask for norm"

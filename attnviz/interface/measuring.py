@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attnviz.analysis.text.measures import (
-    ALONG_PATHS,
     along_paths,
     made_of,
     one_stack_error,
@@ -15,7 +14,7 @@ from attnviz.analysis.text.measures import (
 from attnviz.errors import UsageError
 from attnviz.interface.records import Attention
 from attnviz.record import WeightsName, measure_of
-from attnviz.record.measure import require_measure
+from attnviz.record.measure import ALONG_PATHS, ask_for, require_measure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,7 +124,7 @@ class Measuring:
         if self._backend.name != "native":
             raise UsageError(
                 f"{name} needs the layers of attnviz's own forward pass, and transformers runs {found.model}",
-                hint="Ask for norm, norm+heads, rollout or flow.",
+                hint=f"{ask_for('norm', 'norm+heads', 'rollout', 'flow')}.",
             )
         import torch
 

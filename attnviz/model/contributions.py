@@ -101,9 +101,7 @@ def find_contributions(
     if backend.name != "native":
         raise UsageError(
             f"contributions are of models that attnviz runs natively, and {checkpoint.name} is {backend.name}",
-            hint=_INSTEAD
-            if backend.name == "hosted"
-            else "What its weights say: attnviz find, heads, or --weights rollout.",
+            hint=_INSTEAD if backend.name == "hosted" else "What its weights say: attnviz find, or attnviz heads.",
         )
     text = read if written is None else written
     at = _row(checkpoint, backend, text, row)

@@ -12,6 +12,7 @@ from attnviz.errors import UsageError
 from attnviz.model.inputs import BESIDE
 from attnviz.model.native.gradient import gradient_maps, weight_gradients
 from attnviz.model.targets import Asked, Target, find_label_target, find_token_target
+from attnviz.record.measure import ask_for
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
 
-_INSTEAD = "Ask for zeroing or rollout; or attnviz ablate, how much changes without a head."
+_INSTEAD = f"{ask_for('zeroing', 'rollout')}; or attnviz ablate, how much changes without a head."
 _COPIES = 4
 """So many times the weights of all heads is what autograd keeps of a run."""
 
@@ -45,9 +46,9 @@ def require_answer(backend: Native | Hosted, model: str) -> None:
     if backend.name != "native":
         raise UsageError(
             f"gradient needs attnviz's own forward pass, and transformers runs {model}",
-            hint="Ask for norm or rollout; or attnviz ablate, how much changes without a head."
+            hint=f"{ask_for('norm', 'rollout')}; or attnviz ablate, how much changes without a head."
             if backend.name == "hosted"
-            else "Ask for rollout, which is made of the weights alone.",
+            else f"{ask_for('rollout')}: it is made of the weights alone.",
         )
     if backend.labels is None and backend.network.spec.head is None:
         raise UsageError(

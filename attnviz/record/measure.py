@@ -22,6 +22,17 @@ WeightsName = Literal[
 ]
 
 
+ALONG_PATHS = ("rollout", "flow")
+"""What is made of the attention weights alone, along paths through all layers: where one does not attend, they end."""
+
+
+def ask_for(*names: WeightsName) -> str:
+    """Advise to ask for weights of one of the ``names``, those along paths only if they can be had."""
+    others = " or ".join(name for name in names if name not in ALONG_PATHS)
+    paths = " or ".join(name for name in names if name in ALONG_PATHS)
+    return f"Ask for {', or '.join(filter(None, (others, paths and f'{paths} if all layers attend')))}"
+
+
 @dataclass(frozen=True)
 class Measure:
     """What the numbers of a map measure.

@@ -12,14 +12,13 @@ from attnviz.analysis.text.flow import flow
 from attnviz.analysis.text.rollout import rollout
 from attnviz.errors import UsageError, name_layers
 from attnviz.record import AttentionRecord, Backend, EncoderDecoderRecord, Record, WeightsName
+from attnviz.record.measure import ALONG_PATHS, ask_for
 
 if TYPE_CHECKING:
     from attnviz.model.hosted import Hosted
     from attnviz.model.native.backend import Native
 
 Found = TypeVar("Found", bound=AttentionRecord)
-ALONG_PATHS = ("rollout", "flow")
-"""What is made of the attention weights alone."""
 
 
 def measured(record: Record, wanted: WeightsName | None) -> Record:
@@ -48,13 +47,13 @@ def require_values(backend: Backend, wanted: WeightsName | None) -> None:
     if backend == "observed" and wanted not in (None, "attention", *ALONG_PATHS):
         raise UsageError(
             f"the model attends by itself (observed): it hands in its weights, and no values for {wanted}",
-            hint="Ask for rollout, which is made of the weights alone.",
+            hint=f"{ask_for('rollout')}: it is made of the weights alone.",
         )
 
 
 def require_predicting(backend: Native | Hosted, model: str) -> None:
     """Raise a ``UsageError`` where there is no logit of a next token that heads could add to."""
-    hint = "Ask for norm, or rollout; or attnviz ablate, how the answer changes without a head."
+    hint = f"{ask_for('norm', 'rollout')}; or attnviz ablate, how the answer changes without a head."
     if "cross" in backend.kinds or backend.labels is not None:
         what = "an encoder–decoder" if "cross" in backend.kinds else "a classifier"
         raise UsageError(

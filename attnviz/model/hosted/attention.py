@@ -20,6 +20,7 @@ from attnviz.attention.window import EVERYTHING
 from attnviz.errors import UnsupportedModel
 from attnviz.model.hosted import masks
 from attnviz.model.hosted.masks import BandMask, Visibility
+from attnviz.record.measure import ask_for
 
 # Arguments of transformers' attention functions: those that ours reads, and those that change nothing. Windows are in
 # the masks too, dropout is for training, and the rest is for other implementations.
@@ -162,7 +163,7 @@ class KernelAttention:
             raise UnsupportedModel(
                 f"what the heads of layer {layer} give goes through something else before a matrix, or that can't "
                 "be read: there are no vectors whose norms these would be",
-                hint="Ask for rollout, which is made of the weights alone.",
+                hint=f"{ask_for('rollout')}: it is made of the weights alone.",
             )
         return self._outputs[kind, layer]
 
