@@ -233,3 +233,8 @@ def test_two_stacks_are_checked_by_transformers_own_reading(name: str, tmp_path:
     model = load(path)
     check = model.check("the bank a b c", target="a bank")
     assert (model.backend.name, check.passed, check.max_abs_diff <= 1e-5) == ("native", True, True)
+
+
+def test_what_it_writes_is_compared_though_transformers_can_not_read_the_file(tmp_path: Path) -> None:
+    model = make(all_variants()["mixtral", "with a tied head"], torch.float32)
+    assert load(gguf_files.write(tmp_path / "a.gguf", model)).check("the bank", generate=3).passed

@@ -45,7 +45,10 @@ def load_pretrained(
                 options["device_map"] = "auto"
             elif device == "meta":
                 options["device_map"] = {"": "meta"}
-            model, info = pick(config, checkpoint.config).from_pretrained(
+            kind = pick(config, checkpoint.config)
+            if source is None and hasattr(kind, "_model_mapping"):  # an automatic class would look for files
+                kind = kind._model_mapping[type(config)]
+            model, info = kind.from_pretrained(
                 source,
                 config=config,
                 dtype="auto" if dtype in (None, torch.float64) else dtype,
